@@ -1,0 +1,3 @@
+"""Mantlet: the machine looks first, a person decides, every claim carries its evidence."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What a case stores and asks: every query of the product."""

@@ -1,0 +1,125 @@
+"""What people say of contents: append-only, each in the ledger with who, when and how it was seen.
+
+Undo is another decision: it restores what stood before, names the decision it undoes, and can be undone in turn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mantlet.case.case import Case, Change
+from mantlet.errors import UsageError
+from mantlet.governance.keys import Actor
+from mantlet.governance.ledger import now
+from mantlet.grading.scheme import Scheme
+
+
+class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a content was seen when it was decided on: how many pixels the longest side had on the screen, whether it
+    was clear or veiled, and for how many milliseconds clear in all."""
+
+    side: int = 0
+    clear: bool = False
+    milliseconds: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A row of the record. `grade` None: ungraded again. `undoes`: the decision that this one takes back."""
+
+    id: int
+    sha256: str
+    grade: str | None
+    basis: str | None
+    actor: str
+    at: str
+    undoes: int | None
+
+
+def decide(case: Case, actor: Actor, scheme: Scheme, sha256: str, grade: str, seen: Seen, note: str = "") -> Decision:
+    """Grades a content, and with it every exact copy.
+
+    Raises:
+        UsageError: not a grade of the scheme, or not a content of the case.
+    """
+    code = scheme.grade(grade).code
+    if case.reader.execute("SELECT 1 FROM content WHERE sha256 = ?", (sha256,)).fetchone() is None:
+        raise UsageError("There is no such content in this case.")
+    with case.change(actor) as change:
+        return _store(change, scheme.name, scheme.version, sha256, code, note, "viewed", seen, None)
+
+
+def undo(case: Case, actor: Actor) -> Decision | None:
+    """Takes back the actor's last decision that is not undone and is still the last word on its content.
+
+    None where there is nothing left to take back.
+    """
+    with case.change(actor) as change:
+        last = change.tx.execute(
+            """
+            SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
+            AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
+            AND NOT EXISTS (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
+            ORDER BY d.id DESC LIMIT 1
+            """,
+            (actor.name,),
+        ).fetchone()
+        if last is None:
+            change.record("nothing to undo", {})
+            return None
+        before = change.tx.execute(
+            """
+            SELECT grade, basis, note, scheme, scheme_version FROM decision d WHERE sha256 = ? AND id < ?
+            AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
+            ORDER BY id DESC LIMIT 1
+            """,
+            (last["sha256"], last["id"]),
+        ).fetchone()
+        grade, basis, note = (before["grade"], before["basis"], before["note"]) if before else (None, None, "")
+        scheme = before or last
+        return _store(
+            change,
+            scheme["scheme"],
+            scheme["scheme_version"],
+            last["sha256"],
+            grade,
+            note,
+            basis,
+            Seen(),
+            last["id"],
+        )
+
+
+def _store(
+    change: Change,
+    scheme: str,
+    version: str,
+    sha256: str,
+    grade: str | None,
+    note: str,
+    basis: str | None,
+    seen: Seen,
+    undoes: int | None,
+) -> Decision:
+    at = now()
+    payload: dict[str, Any] = {
+        "sha256": sha256, "scheme": scheme, "scheme_version": version, "grade": grade, "note": note,
+        "basis": basis, "seen": msgspec.to_builtins(seen), "undoes": undoes,
+    }  # fmt: skip
+    entry = change.record("decision", payload)
+    row = change.tx.execute(
+        "INSERT INTO decision (sha256, scheme, scheme_version, grade, note, basis, actor, at, seen, undoes, entry) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
+        (
+            sha256, scheme, version, grade, note, basis, change.actor.name, at, msgspec.json.encode(seen).decode(),
+            undoes, entry,
+        ),
+    ).fetchone()  # fmt: skip
+    return Decision(row["id"], sha256, grade, basis, change.actor.name, at, undoes)
+
+
+def exposed(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
+    """Records that a content was shown, in the exposure chain."""
+    with case.change(actor) as change:
+        change.record("shown", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")

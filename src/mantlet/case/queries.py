@@ -1,0 +1,285 @@
+"""What a case is asked: the items, the count matrix, what could not be read, the queue of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mantlet.case.case import Case
+from mantlet.errors import UsageError
+from mantlet.types import Address, Reason
+
+NEAR: Final = ("pdq", "frames")
+"""Ways of matching that say "looks like", against the digests, which say "is"."""
+
+UNGRADED: Final = "ungraded"
+
+# How a content that no person has graded is counted: by the strongest thing known of it.
+_CATEGORY: Final = """
+    CASE
+        WHEN s.grade IS NOT NULL THEN s.grade
+        WHEN k.exact_notable THEN 'ungraded, known notable'
+        WHEN k.near_notable THEN 'ungraded, looks like notable'
+        WHEN k.exact_benign THEN 'ungraded, known benign'
+        ELSE 'ungraded'
+    END
+"""
+_KNOWN: Final = """
+    SELECT sha256,
+        max(status = 'notable' AND how NOT IN ('pdq', 'frames')) AS exact_notable,
+        max(status = 'notable' AND how IN ('pdq', 'frames')) AS near_notable,
+        max(status = 'benign' AND how NOT IN ('pdq', 'frames')) AS exact_benign
+    FROM match GROUP BY sha256
+"""
+
+FILTERS: Final = {
+    "exhibit": "i.exhibit", "recovery": "i.recovery", "containment": "i.containment", "place": "i.place",
+    "kind": "c.kind", "mime": "c.mime", "sha256": "i.sha256", "stack": "coalesce(t.stack, i.sha256)",
+    "grade": "coalesce(s.grade, 'ungraded')", "basis": "s.basis", "graded_by": "s.actor",
+}  # fmt: skip
+_SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
+
+
+def where(terms: Sequence[str]) -> tuple[str, list[str]]:
+    """`field=value` and `field!=value` as SQL, all of which must hold.
+
+    Raises:
+        UsageError: naming the fields there are.
+    """
+    clauses, values = [], []
+    for term in terms:
+        field, operator, value = term.partition("!=") if "!=" in term else term.partition("=")
+        if field in FILTERS and operator:
+            clauses.append(f"{FILTERS[field]} IS {'NOT ' if operator == '!=' else ''}?")
+        elif field in _SET_FILTERS and operator:
+            exists = f"EXISTS (SELECT 1 FROM match WHERE sha256 = i.sha256 AND {_SET_FILTERS[field]} = ?)"  # noqa: S608
+            clauses.append(f"{'NOT ' if operator == '!=' else ''}{exists}")
+        else:
+            fields = ", ".join((*FILTERS, *_SET_FILTERS))
+            raise UsageError(f"'{term}' is no filter; write FIELD=VALUE or FIELD!=VALUE with one of {fields}.")
+        values.append(value)
+    return " AND ".join(clauses) or "1", values
+
+
+def items(case: Case, terms: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """One dict an item, in the order of addresses, with the fields of `docs/reference.md`."""
+    condition, values = where(terms)
+    rows = case.reader.execute(
+        f"""
+        SELECT i.*, c.md5, c.sha1, c.kind, c.mime, coalesce(t.stack, i.sha256) AS stack, s.grade, s.basis, s.actor
+        FROM item i JOIN content c USING (sha256) LEFT JOIN stack t USING (sha256) LEFT JOIN standing s USING (sha256)
+        WHERE {condition} ORDER BY i.address
+        """,  # noqa: S608 - `where` puts in only names from its own tables
+        values,
+    )
+    for row in rows:
+        yield _item(case, row)
+
+
+def _item(case: Case, row: Any) -> dict[str, Any]:
+    findings, settings, absent = _findings(case, row["sha256"])
+    media = findings.get("media") or {}
+    return {
+        "address": row["address"],
+        "exhibit": row["exhibit"],
+        "name": Address.parse(row["address"]).name,
+        "recovery": row["recovery"],
+        "containment": row["containment"],
+        "place": row["place"],
+        "kind": row["kind"],
+        "mime": row["mime"],
+        "size": row["size"],
+        "width": media.get("width"),
+        "height": media.get("height"),
+        "duration": media.get("duration"),
+        "sound": media.get("sound"),
+        "created": row["created"],
+        "modified": row["modified"],
+        "accessed": row["accessed"],
+        "md5": row["md5"],
+        "sha1": row["sha1"],
+        "sha256": row["sha256"],
+        "pdq": findings.get("pdq"),
+        "pdq_quality": findings.get("pdq-quality"),
+        "pdq_convention": settings.get("pdq"),
+        "known": known(case, row["sha256"]),
+        "scores": {},
+        "stack": row["stack"],
+        "grade": row["grade"],
+        "basis": row["basis"] if row["grade"] else None,
+        "graded_by": row["actor"] if row["grade"] else None,
+        "absent": absent,
+    }
+
+
+def _findings(case: Case, sha256: str) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """Values, settings and reasons of absence, each by the finding's name."""
+    values, settings, absent = {}, {}, {"scores": f"{Reason.NOT_RUN}: no model was named"}
+    for row in case.reader.execute("SELECT * FROM finding WHERE sha256 = ?", (sha256,)):
+        settings[row["name"]] = row["settings"]
+        if row["reason"] is None:
+            values[row["name"]] = json.loads(row["value"])
+        else:
+            absent[row["name"]] = f"{row['reason']}: {row['detail']}" if row["detail"] else row["reason"]
+    return values, settings, absent
+
+
+def known(case: Case, sha256: str) -> list[dict[str, Any]]:
+    """Matches of a content: exact before near, the nearest first."""
+    rows = case.reader.execute(
+        'SELECT set_name AS "set", version, record, how, view, distance, category, status FROM match '
+        "WHERE sha256 = ? ORDER BY distance, how IN ('pdq', 'frames'), set_name, record",
+        (sha256,),
+    )
+    return [dict(row) for row in rows]
+
+
+def matrix(case: Case) -> dict[str, Any]:
+    """The count matrix: category x kind x recovery x containment, distinct contents and all occurrences.
+
+    `counts` splits by recovery and containment, so a content that is both live and deleted is distinct in two of
+    its cells; `totals` counts each content once.
+    """
+    joined = f"""
+        FROM item i JOIN content c USING (sha256) LEFT JOIN standing s USING (sha256)
+        LEFT JOIN ({_KNOWN}) k USING (sha256)
+    """
+    tallies = 'count(DISTINCT i.sha256) AS "distinct", count(*) AS "all"'
+    counts = case.reader.execute(
+        f"SELECT {_CATEGORY} AS category, c.kind, i.recovery, i.containment, {tallies} {joined} "
+        "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3 DESC, 4"
+    )
+    totals = case.reader.execute(
+        f"SELECT {_CATEGORY} AS category, c.kind, {tallies} {joined} GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    stacks = case.reader.execute(
+        "SELECT count(*) FROM (SELECT stack FROM stack GROUP BY stack HAVING count(*) > 1)"
+    ).fetchone()[0]
+    return {
+        "counts": [dict(row) for row in counts],
+        "totals": [dict(row) for row in totals],
+        "stacks": stacks,
+        "unread": unread(case),
+        "exhibits": exhibits(case),
+        "unfinished": unfinished(case),
+    }
+
+
+def unread(case: Case) -> list[dict[str, Any]]:
+    """What could not be read, by stage and reason: places without content, and contents without a finding."""
+    rows = case.reader.execute(
+        "SELECT stage, reason, count(*) AS count FROM unread GROUP BY 1, 2 "
+        "UNION ALL SELECT name, reason, count(*) FROM finding WHERE reason NOT NULL AND reason != ? AND name = 'media' "
+        "GROUP BY 1, 2 "
+        "UNION ALL SELECT name, reason, count(*) FROM finding f WHERE reason NOT NULL AND reason != ? AND name = 'pdq' "
+        "AND NOT EXISTS (SELECT 1 FROM finding WHERE sha256 = f.sha256 AND name = 'media' AND reason NOT NULL) "
+        "GROUP BY 1, 2 ORDER BY 1, 2",
+        (Reason.NOT_APPLICABLE, Reason.NOT_APPLICABLE),
+    )
+    return [dict(row) for row in rows]
+
+
+def unread_places(case: Case, most: int = 1000) -> list[dict[str, Any]]:
+    """Where something could not be read, with the sentence why."""
+    rows = case.reader.execute(
+        "SELECT address, stage, reason, detail FROM unread UNION ALL "
+        "SELECT min(i.address), f.name, f.reason, f.detail FROM finding f JOIN item i USING (sha256) "
+        "WHERE f.name = 'media' AND f.reason NOT NULL OR f.name = 'pdq' AND f.reason = ? GROUP BY f.sha256 "
+        "ORDER BY 1 LIMIT ?",
+        (Reason.DAMAGED, most),
+    )
+    return [dict(row) for row in rows]
+
+
+_EXPECTED: Final = (Reason.GONE, Reason.TOO_FLAT, Reason.NOT_APPLICABLE)
+
+
+def incomplete(case: Case) -> bool:
+    """Whether anything that should have been readable was not; deleted content that is gone does not count."""
+    return any(row["reason"] not in _EXPECTED for row in unread(case))
+
+
+def unfinished(case: Case) -> int:
+    """Nodes that a scan has still to expand."""
+    count: int = case.reader.execute("SELECT count(*) FROM node WHERE payload IS NOT NULL").fetchone()[0]
+    return count
+
+
+def exhibits(case: Case) -> list[dict[str, Any]]:
+    found = []
+    for exhibit in case.exhibits():
+        digests = case.reader.execute(
+            "SELECT algorithm, digest, origin, size FROM acquisition WHERE exhibit = ? ORDER BY algorithm",
+            (exhibit.id,),
+        )
+        found.append({**msgspec.to_builtins(exhibit), "acquisition": [dict(row) for row in digests]})
+    return found
+
+
+def tally(case: Case) -> dict[str, int]:
+    """Items, distinct contents, and contents known by digest or by look, so far."""
+    read = case.reader.execute
+    return {
+        "items": read("SELECT count(*) FROM item").fetchone()[0],
+        "contents": read("SELECT count(*) FROM content").fetchone()[0],
+        "known": read("SELECT count(DISTINCT sha256) FROM match").fetchone()[0],
+        "unread": read("SELECT count(*) FROM unread").fetchone()[0],
+    }
+
+
+def queue(case: Case, after: str, most: int, *, ungraded_only: bool) -> list[dict[str, Any]]:
+    """Contents to grade, `most` after the place `after` ("" for the first): known notable ones first, then by stack.
+
+    Each carries its place in the order, so that the page can go on from there while the scan still adds.
+    """
+    rows = case.reader.execute(
+        f"""
+        SELECT * FROM (
+            SELECT c.sha256, c.kind, c.mime, s.grade, s.basis, s.actor,
+                CASE WHEN k.exact_notable THEN '0' WHEN k.near_notable THEN '1' WHEN k.exact_benign THEN '3'
+                ELSE '2' END
+                || ' ' || coalesce(t.stack, c.sha256) || ' ' || c.sha256 AS place,
+                coalesce(t.stack, c.sha256) AS stack
+            FROM content c LEFT JOIN standing s USING (sha256) LEFT JOIN stack t USING (sha256)
+            LEFT JOIN ({_KNOWN}) k USING (sha256)
+            WHERE (s.grade IS NULL OR NOT :ungraded)
+        ) WHERE place > :after ORDER BY place LIMIT :most
+        """,  # noqa: S608 - constants of this file
+        {"ungraded": ungraded_only, "after": after, "most": most},
+    ).fetchall()
+    return [_queued(case, row) for row in rows]
+
+
+def _queued(case: Case, row: Any) -> dict[str, Any]:
+    found, _, absent = _findings(case, row["sha256"])
+    places = case.reader.execute(
+        "SELECT address, recovery, containment, place FROM item WHERE sha256 = ? ORDER BY address",
+        (row["sha256"],),
+    ).fetchall()
+    first = places[0] if places else None
+    return {
+        **{name: row[name] for name in ("sha256", "kind", "mime", "grade", "basis", "place", "stack")},
+        "graded_by": row["actor"],
+        "name": Address.parse(first["address"]).name if first else None,
+        "address": first["address"] if first else None,
+        "where": first["place"] if first else None,
+        "recovery": first["recovery"] if first else None,
+        "containment": first["containment"] if first else None,
+        "copies": len(places),
+        "duration": (found.get("media") or {}).get("duration"),
+        "sound": (found.get("media") or {}).get("sound"),
+        "known": known(case, row["sha256"]),
+        "damaged": absent.get("media") or (absent.get("pdq") if Reason.DAMAGED in absent.get("pdq", "") else None),
+    }
+
+
+def addresses(case: Case, sha256: str) -> list[Address]:
+    """Where a content lies: live files first, since they open fastest and surest."""
+    rows = case.reader.execute(
+        "SELECT address FROM item WHERE sha256 = ? ORDER BY recovery != 'live', containment != 'file', address",
+        (sha256,),
+    )
+    return [Address.parse(row["address"]) for row in rows]

@@ -1,0 +1,126 @@
+"""Whether a case is what it was recorded to be, and the exhibits what they were when scanned.
+
+Code that others must trust: numbered steps that raise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mantlet.case.case import Case
+from mantlet.case.scan import leaf
+from mantlet.case.schema import SCANNED
+from mantlet.errors import EvidenceError, IntegrityError
+from mantlet.governance import ledger, merkle
+
+PROVES: Final = (
+    "No ledger entry was changed, removed from the middle or reordered since its head was signed.",
+    "Every item, content, finding and unread place is as the scan stored it, and every decision as it was made.",
+)
+DOES_NOT_PROVE: Final = (
+    "That an older copy of the whole case was not put back: compare the heads with ones noted down earlier.",
+    "That the key belongs to the person named: compare it with `mantlet key show` of that person.",
+    "That what was found is all there was: see what could not be read, and what is never read (docs/tour.md).",
+)
+
+
+def verify_record(case: Case) -> list[ledger.Head]:
+    """Checks the case's own record. Returns the signed heads.
+
+    1. Each chain of the ledger continues unbroken to its signed head.
+    2. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
+    3. Each decision is as its ledger entry says, and no decision entry lacks its row.
+
+    Raises:
+        IntegrityError: naming the first thing that is wrong.
+    """
+    heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 1
+    batches = set()
+    decisions = 0
+    for entry in ledger.entries(case.reader, "case"):
+        if entry.kind == "scan batch":
+            batches.add(entry.seq)
+        if entry.payload is None:
+            continue
+        payload = json.loads(entry.payload)
+        if entry.kind == "scan batch":  # 2
+            leaves = sorted(_leaves(case, entry.seq))
+            if len(leaves) != payload["rows"] or merkle.root(leaves) != payload["root"]:
+                raise IntegrityError(f"Rows of scan batch {entry.seq} were changed, added or removed after the scan.")
+        elif entry.kind == "decision":  # 3
+            decisions += 1
+            _check_decision(case, entry, payload)
+    for table in SCANNED:
+        for row in case.reader.execute(f"SELECT DISTINCT batch FROM {table}"):  # noqa: S608 - our own names
+            if row["batch"] not in batches:
+                raise IntegrityError(f"The table {table} holds rows that no scan batch in the ledger brought.")
+    if case.reader.execute("SELECT count(*) FROM decision").fetchone()[0] > decisions:
+        raise IntegrityError("There is a decision that the ledger does not know.")
+    return heads
+
+
+def _leaves(case: Case, batch: int) -> Iterator[bytes]:
+    for table, columns in SCANNED.items():
+        query = f"SELECT {','.join(columns)} FROM {table} WHERE batch = ?"  # noqa: S608 - our own names
+        for row in case.reader.execute(query, (batch,)):
+            yield leaf(table, tuple(row))
+
+
+def _check_decision(case: Case, entry: ledger.Entry, payload: dict[str, Any]) -> None:
+    row = case.reader.execute("SELECT * FROM decision WHERE entry = ?", (entry.seq,)).fetchone()
+    if row is None:
+        raise IntegrityError(f"The decision of ledger entry {entry.seq} is missing.")
+    kept = {**{name: row[name] for name in payload if name != "seen"}, "seen": json.loads(row["seen"])}
+    if kept != payload or row["actor"] != entry.actor:
+        raise IntegrityError(f"The decision of ledger entry {entry.seq} was changed after it was made.")
+
+
+class ExhibitCheck(msgspec.Struct, frozen=True):
+    """What checking one exhibit gave: `digest` as recorded and found again, or why there is none to compare."""
+
+    exhibit: str
+    algorithm: str | None
+    origin: str | None
+    digest: str | None
+    sentence: str
+
+
+Digester = Callable[[Path, str], tuple[str, int]]
+"""Computes a digest of the medium at a path by an algorithm; returns it and the size read, in bytes."""
+
+
+def verify_exhibits(case: Case, digester: Digester) -> Iterator[ExhibitCheck]:
+    """Recomputes each recorded digest of each exhibit's medium.
+
+    Raises:
+        IntegrityError: a medium differs from its record.
+        EvidenceError: an exhibit cannot be read where the case says it is.
+    """
+    for exhibit in case.exhibits():
+        recorded = case.reader.execute(
+            "SELECT * FROM acquisition WHERE exhibit = ? ORDER BY algorithm", (exhibit.id,)
+        ).fetchall()
+        if not Path(exhibit.path).exists():
+            raise EvidenceError(
+                f"Exhibit {exhibit.id} is no longer at {exhibit.path}; "
+                f"`mantlet exhibit {case.folder} --moved {exhibit.id}=PATH` says where it is now."
+            )
+        if not recorded:
+            why = "has no digest of its own: a folder is not one medium"
+            if exhibit.form != "folder":
+                why = "has no digest yet: its first full read is not finished; run the same scan again"
+            yield ExhibitCheck(exhibit.id, None, None, None, f"{exhibit.id} {why}.")
+        for row in recorded:
+            digest, size = digester(Path(exhibit.path), row["algorithm"])
+            if (digest, size) != (row["digest"], row["size"]):
+                raise IntegrityError(
+                    f"Exhibit {exhibit.id} at {exhibit.path} is not what was scanned: its {row['algorithm']} is "
+                    f"{digest} ({size:,} bytes), recorded is {row['digest']} ({row['size']:,} bytes, {row['origin']})."
+                )
+            same = f"{exhibit.id}: {row['algorithm']} {digest} as {row['origin']}"
+            yield ExhibitCheck(exhibit.id, row["algorithm"], row["origin"], digest, same)

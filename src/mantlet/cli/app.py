@@ -1,0 +1,45 @@
+"""The command line: its commands, in the order in which a case meets them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mantlet import __version__
+from mantlet.cli import exhibit, key, known, match, scan, show, verify
+from mantlet.cli import list as list_
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Finds, recognises and groups the pictures on a seized device; a person decides.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mantlet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Finds, recognises and groups the pictures on a seized device; a person decides.
+
+    Example: mantlet scan stick.E01 --case case-17 && mantlet review case-17
+    """
+
+
+app.command()(scan.scan)
+app.command()(match.match)
+app.command()(show.show)
+app.command("list")(list_.list_items)
+app.command()(exhibit.exhibit)
+app.add_typer(known.app, name="known")
+app.add_typer(key.app, name="key")
+app.command()(verify.verify)

@@ -1,0 +1,77 @@
+"""`mantlet scan`: finds, fingerprints and matches every picture of some evidence."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mantlet.case import queries
+from mantlet.case.case import create_or_open
+from mantlet.case.matching import Matcher
+from mantlet.cli.output import As, Json, Known, errors, log_to, print_json, progress_bar, say
+from mantlet.cli.show import print_matrix
+from mantlet.engine import scan as engine
+from mantlet.governance import keys
+from mantlet.known.sets import Sets
+
+
+def scan(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Images, E01, folders, zips or devices.")],
+    case: Annotated[Path, typer.Option("--case", metavar="CASE", help="The folder of the case; made if new.")],
+    exhibit: Annotated[str | None, typer.Option("--exhibit", metavar="ID", help="The exhibit's name.")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", metavar="REF", help="The force's case number.")
+    ] = None,
+    actor: As = None,
+    known: Known = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=256)] = os.cpu_count() or 1,
+    as_json: Json = False,
+) -> None:
+    """Finds every picture and clip on SOURCE, fingerprints it and matches it with known material.
+
+    The same command again goes on where it stopped; SOURCE is only ever read.
+
+    Example: mantlet scan stick.E01 --case case-17 --exhibit AB-1 --known force
+    """
+    who = keys.actor(actor)
+    sets = Sets()
+    matcher = Matcher(sets, sets.named(known or []))
+    opened = create_or_open(case, who)
+    log_to(case)
+    started = time.monotonic()
+    with progress_bar("Scanning") as (bar, task):
+
+        def show(state: engine.Progress) -> None:
+            rate = state.examined / max(0.001, time.monotonic() - started)
+            left = max(0, state.listed - state.examined) / rate if rate else 0.0
+            text = (
+                f"{state.examined:,} of {state.listed:,} files, {state.items:,} pictures, "
+                f"{state.known:,} known, {rate:,.0f}/s"
+            )
+            minutes, seconds = divmod(int(left), 60)
+            bar.update(
+                task,
+                total=state.listed,
+                completed=state.examined,
+                text=text,
+                left=f"about {minutes}:{seconds:02} left",
+            )
+
+        refused = engine.scan(opened, sources, matcher, workers, exhibit, reference, show)
+    for error in refused:
+        say(f"Error: {error}")
+    if as_json:
+        print_json({"case": str(case), **queries.tally(opened), **queries.matrix(opened)})
+    elif opened.exhibits():
+        print_matrix(opened)
+        errors.print(f"Grade on a page: mantlet review {case}", markup=False)
+    incomplete = queries.incomplete(opened)
+    opened.close()
+    if refused:
+        raise typer.Exit(refused[0].exit_code)
+    if incomplete:
+        raise typer.Exit(1)

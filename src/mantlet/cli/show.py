@@ -1,0 +1,68 @@
+"""`mantlet show`: the count matrix, and what could not be read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mantlet.case import queries
+from mantlet.case.case import Case, open_case
+from mantlet.cli.output import CaseFolder, Json, print_json, results
+
+
+def show(
+    case: CaseFolder,
+    places: Annotated[bool, typer.Option("--unread", help="List each place that could not be read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Counts what is in a case: category by still or moving, recovery and containment, distinct and all.
+
+    Example: mantlet show case-17 --unread
+    """
+    opened = open_case(case)
+    if as_json:
+        value = queries.matrix(opened)
+        print_json({**value, "unread_places": queries.unread_places(opened)} if places else value)
+    else:
+        print_matrix(opened, places)
+
+
+def print_matrix(case: Case, places: bool = False) -> None:
+    matrix = queries.matrix(case)
+    table = Table(title="Pictures and clips", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in ("category", "kind", "recovery", "found as"):
+        table.add_column(heading)
+    table.add_column("distinct", justify="right")
+    table.add_column("all", justify="right")
+    for row in matrix["counts"]:
+        cells = [row["category"], row["kind"], row["recovery"], row["containment"]]
+        table.add_row(*map(Text, cells), f"{row['distinct']:,}", f"{row['all']:,}")
+    for row in matrix["totals"]:
+        cells = [row["category"], row["kind"], "all", ""]
+        table.add_row(*map(Text, cells), f"{row['distinct']:,}", f"{row['all']:,}", style="bold")
+    if not matrix["counts"]:
+        table.add_row("none found", "", "", "", "0", "0")
+    results.print(table)
+    results.print(f"\nGroups of different files that look the same: {matrix['stacks']:,}")
+    if matrix["unread"]:
+        unread = Table(title="\nNot read", title_justify="left", box=None, pad_edge=False, header_style="bold")
+        unread.add_column("count", justify="right")
+        unread.add_column("reason")
+        unread.add_column("stage")
+        for row in matrix["unread"]:
+            unread.add_row(f"{row['count']:,}", row["reason"], row["stage"])
+        results.print(unread)
+        if not places:
+            results.print(f"Each with its place: mantlet show {case.folder} --unread", markup=False)
+    if places:
+        results.print()
+        for row in queries.unread_places(case):
+            results.print(f"{row['address']}\n    {row['reason']}: {row['detail']}", markup=False)
+    if matrix["unfinished"]:
+        results.print(
+            f"\nThe scan is not finished ({matrix['unfinished']} parts to go): these counts are a minimum.",
+            style="bold",
+        )

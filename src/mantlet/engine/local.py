@@ -1,0 +1,154 @@
+"""The engine on one machine: a pool of boxed worker processes, each expanding one node at a time.
+
+A worker that dies, stands still or outgrows its memory is replaced, and only the entry it was at is lost, with
+the reason kept. A stage cannot tell this engine from another.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from mantlet import settings
+from mantlet.engine import worker
+from mantlet.engine.worker import Answer, Draw, Drawn, Expand, Expanded, Found, Ready, Request
+from mantlet.types import Absent, Node, Reason, Rows, Step
+
+_TICK_SECONDS: Final = 0.5
+_LONGEST_MESSAGE: Final = 256 * settings.MIB
+
+
+class Work(Protocol):
+    """Where nodes come from and rows go to."""
+
+    def take(self) -> Node | None: ...
+    def merge(self, rows: Rows) -> None: ...
+    def done(self, node: Node) -> None: ...
+    def again(self, node: Node) -> None: ...
+    def flush(self) -> None: ...
+
+
+class Worker:
+    """One process, its pipe and its clock. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(worker.PRELOAD))
+        self.pipe: Connection
+        self.pipe, theirs = context.Pipe()
+        self.clock = context.RawArray("d", 2)
+        self.process = context.Process(target=worker.main, args=(theirs, self.clock), daemon=True)
+        self.process.start()
+        theirs.close()
+        ready = self.receive()
+        self.box = ready.box if isinstance(ready, Ready) else []
+
+    def send(self, request: Request) -> None:
+        self.clock[0], self.clock[1] = -1, time.monotonic()
+        self.pipe.send_bytes(worker.encode(request))
+
+    def receive(self) -> Answer:
+        """Raises EOFError or OSError when the worker has died, msgspec.ValidationError when it talks nonsense."""
+        return worker.decode_answer(self.pipe.recv_bytes(_LONGEST_MESSAGE))
+
+    def overdue(self, seconds: float) -> bool:
+        return bool(self.clock[1] > 0) and time.monotonic() - self.clock[1] > seconds
+
+    def end(self) -> int | None:
+        """Ends the process if it still runs; its exit code (negative: the signal that ended it)."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+        return self.process.exitcode
+
+
+def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[Rows], None]) -> dict[str, Any]:
+    """Expands every node of `work`; returns the box in force and the most memory a worker held (bytes).
+
+    On KeyboardInterrupt what has been found is stored and the workers are ended; nodes in flight are repeated by
+    the next run.
+    """
+    pool = [Worker() for _ in range(workers)]
+    busy: dict[Worker, Node] = {}
+    peak = 0
+    about = {"box": pool[0].box}
+    try:
+        while True:
+            for each in pool:
+                if each not in busy and (node := work.take()) is not None:
+                    busy[each] = node
+                    each.send(Expand(node, exhibits))
+            if not busy:
+                return {**about, "memory": peak}
+            for ready in wait([each.pipe for each in busy], timeout=_TICK_SECONDS):
+                each = next(other for other in busy if other.pipe is ready)
+                try:
+                    answer = each.receive()
+                    if isinstance(answer, Found):
+                        _check_own(answer.rows, busy[each])
+                except (EOFError, OSError, ValueError):  # dead, or talking nonsense
+                    _replace(pool, each, busy, work, None)
+                    continue
+                if isinstance(answer, Found):
+                    work.merge(answer.rows)
+                    progress(answer.rows)
+                elif isinstance(answer, Expanded):
+                    peak = max(peak, answer.memory)
+                    work.done(busy.pop(each))
+            for each in [each for each in busy if each.overdue(settings.CONTENT_SECONDS)]:
+                absent = Absent(Reason.LIMIT, f"It took longer than {settings.CONTENT_SECONDS} seconds.")
+                _replace(pool, each, busy, work, absent)
+    finally:
+        for each in pool:
+            each.end()
+        work.flush()
+
+
+def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent | None) -> None:
+    """Puts a new worker in the place of one that died, and the blame on the entry it was at."""
+    node, entry = busy.pop(each), int(each.clock[0])
+    code = each.end()
+    if absent is None:
+        what = signal.Signals(-code).name if code and code < 0 else f"exit {code}"
+        absent = Absent(Reason.CRASHED, f"The process that read it ended abruptly ({what}).")
+    step = node.entries[entry].step if 0 <= entry < len(node.entries) else Step(node.task)
+    work.again(msgspec.structs.replace(node, skip=(*node.skip, (step, absent))))
+    pool[pool.index(each)] = Worker()
+
+
+def _check_own(rows: Rows, node: Node) -> None:
+    """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would."""
+    addresses = [row.address for group in (rows.items, rows.unread, rows.nodes) for row in group]
+    for address in addresses:
+        if not address.within(node.address):
+            raise ValueError(f"a worker expanding {node.address} speaks of {address}")
+
+
+class Drawer:
+    """A boxed worker that draws pictures for a page; replaced when it dies. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._worker = Worker()
+
+    def draw(self, request: Draw) -> Drawn:
+        try:
+            self._worker.send(request)
+            if self._worker.pipe.poll(settings.CONTENT_SECONDS):
+                answer = self._worker.receive()
+                if isinstance(answer, Drawn):
+                    return answer
+            absent = Absent(Reason.LIMIT, f"It took longer than {settings.CONTENT_SECONDS} seconds.")
+        except (EOFError, OSError, ValueError):
+            absent = Absent(Reason.CRASHED, "The process that decoded it ended abruptly.")
+        self._worker.end()
+        self._worker = Worker()
+        return Drawn(absent=absent)
+
+    def close(self) -> None:
+        self._worker.end()

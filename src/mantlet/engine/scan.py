@@ -1,0 +1,188 @@
+"""The main job: register exhibits, expand every node, match, stack. The same call resumes where it stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mantlet.case import scan as case_scan
+from mantlet.case.case import Case, Exhibit, add_exhibit
+from mantlet.case.matching import Matcher, match
+from mantlet.engine import local
+from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
+from mantlet.evidence.container import form_of, open_container
+from mantlet.evidence.reach import Reach
+from mantlet.fingerprint import digests
+from mantlet.governance.ledger import now
+from mantlet.pipeline import STAGES, media_digest
+from mantlet.types import Address, Node, Rows, Task
+
+log = logging.getLogger("mantlet")
+
+_IDENTITY: Final = re.compile(r"[\w.-]{1,64}")
+
+
+class Progress(msgspec.Struct):
+    """How far a scan is: entries listed so far and examined, items found, contents known."""
+
+    listed: int = 0
+    examined: int = 0
+    items: int = 0
+    known: int = 0
+
+
+class _Logged(case_scan.Scan):
+    """Notes each node handed out, so that what a kill repeats can be counted."""
+
+    def take(self) -> Node | None:
+        node = super().take()
+        if node is not None:
+            log.info("expand %s", node.key)
+        return node
+
+    def again(self, node: Node) -> None:
+        step, absent = node.skip[-1]
+        log.warning("gave up %s %s in %s: %s", absent.reason, step, node.key, absent.detail)
+        super().again(node)
+
+
+def scan(
+    case: Case,
+    sources: Sequence[Path],
+    matcher: Matcher,
+    workers: int,
+    exhibit: str | None = None,
+    reference: str | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> list[MantletError]:
+    """Scans `sources` into the case; returns the errors of those that could not be used, the rest being done.
+
+    Raises:
+        UsageError: an exhibit's name that cannot be, or another scan of this case is running.
+        IntegrityError: a source has changed since it was scanned.
+        KeyboardInterrupt: everything found so far is stored.
+    """
+    with _only_scan(case):
+        refused = _register(case, sources, exhibit, reference)
+        work = _Logged(case, matcher)
+        exhibits = {each.id: each.path for each in case.exhibits()}
+        work.add(Node(Task.OPEN, Address(each)) for each in exhibits)
+        state = Progress(listed=case_scan.waiting_entries(case))
+
+        def note(rows: Rows) -> None:
+            state.listed += rows.listed
+            state.examined += rows.examined
+            state.items += len(rows.items)
+            state.known = work.known
+            progress(state)
+
+        if case_scan.unfinished(case):
+            stages = {stage.name: [stage.version, stage.settings] for stage in STAGES}
+            with case.change() as change:
+                change.record("scan begun", {"workers": workers, "stages": stages})
+            about = local.run(work, exhibits, workers, note)
+            with case.change() as change:
+                change.record("scan ended", about)
+        match(case, matcher)
+    return refused
+
+
+@contextmanager
+def _only_scan(case: Case) -> Iterator[None]:
+    with (case.folder / "scan.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"Another scan of {case.folder} is running; wait for it, or stop it first.") from None
+        yield
+
+
+def _register(case: Case, sources: Sequence[Path], identity: str | None, reference: str | None) -> list[MantletError]:
+    if identity is not None and (len(sources) != 1 or not _IDENTITY.fullmatch(identity)):
+        raise UsageError("--exhibit names one SOURCE, by letters, digits and . _ - (at most 64).")
+    refused: list[MantletError] = []
+    for source in sources:
+        try:
+            _register_one(case, source.expanduser().absolute(), identity, reference)
+        except EvidenceError as error:
+            refused.append(error)
+    return refused
+
+
+def _register_one(case: Case, path: Path, identity: str | None, reference: str | None) -> None:
+    form = form_of(path)
+    path = path.resolve()
+    if form == "folder" and case.folder.resolve().is_relative_to(path):
+        raise EvidenceError(
+            f"The case lies inside {path}: writing it would change the evidence. Choose another --case."
+        )
+    size = None if form == "folder" else path.stat().st_size if form != "device" else open_container(path).stream.size
+    there = {each.path: each for each in case.exhibits()}
+    if str(path) in there:
+        known = there[str(path)]
+        if (known.form, known.size) != (form, size):
+            raise IntegrityError(
+                f"{path} has changed since it was scanned as {known.id}: {known.size} is now {size} bytes."
+            )
+        if identity not in (None, known.id):
+            raise UsageError(f"{path} is already in this case, as {known.id}.")
+        return
+    if identity in {each.id for each in there.values()}:
+        raise UsageError(f"There is another exhibit {identity} in this case; give this one another name.")
+    number = len(there) + 1
+    while (name := identity or f"EX{number}") in {each.id for each in there.values()}:
+        number += 1
+    add_exhibit(case, Exhibit(name, str(path), form, size, reference, now()))
+
+
+def medium_digest(path: Path, algorithm: str) -> tuple[str, int]:
+    """The digest and size of the medium at `path`, for `mantlet verify`. Raises EvidenceError."""
+    stream = open_container(path).stream
+    try:
+        return media_digest(stream, algorithm, lambda: None), stream.size
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read to its end: {error}.") from error
+
+
+def move_exhibit(case: Case, identity: str, path: Path) -> None:
+    """Points an exhibit to where it lies now, once its digest agrees.
+
+    Raises:
+        UsageError: no such exhibit, or one without a digest to compare.
+        IntegrityError: another medium lies there.
+    """
+    path = path.expanduser().resolve()
+    recorded = case.reader.execute("SELECT * FROM acquisition WHERE exhibit = ?", (identity,)).fetchall()
+    exhibit = next((each for each in case.exhibits() if each.id == identity), None)
+    if exhibit is None:
+        raise UsageError(f"There is no exhibit {identity} in this case.")
+    if form_of(path) == "folder" or exhibit.form == "folder":
+        _check_folder(case, exhibit, path)
+    elif not recorded:
+        raise UsageError(f"{identity} has no digest yet, so nothing can show that {path} is the same; finish its scan.")
+    for row in recorded:
+        if medium_digest(path, row["algorithm"]) != (row["digest"], row["size"]):
+            raise IntegrityError(f"{path} is not {identity}: its {row['algorithm']} differs from the one recorded.")
+    with case.change() as change:
+        change.tx.execute("UPDATE exhibit SET path = ? WHERE id = ?", (str(path), identity))
+        change.record("exhibit moved", {"exhibit": identity, "from": exhibit.path, "to": str(path)})
+
+
+def _check_folder(case: Case, exhibit: Exhibit, path: Path) -> None:
+    """A folder has no digest of its own: every live file that holds a picture must have its recorded digest."""
+    reach = Reach({exhibit.id: str(path)})
+    for row in case.reader.execute("SELECT address, sha256 FROM item WHERE exhibit = ?", (exhibit.id,)):
+        try:
+            with reach.open(Address.parse(row["address"])) as stream:
+                found = digests.of_stream(stream, lambda: None).sha256
+        except (OSError, MantletError) as error:
+            raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} is not there.") from error
+        if found != row["sha256"]:
+            raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} has other content.")

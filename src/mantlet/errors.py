@@ -1,0 +1,48 @@
+"""What can go wrong, as sentences for the person who reads them; only the entry point exits.
+
+Each error carries the exit code of `docs/reference.md`. Raise builtins for programming errors.
+"""
+
+from __future__ import annotations
+
+
+class MantletError(Exception):
+    """The root; `str()` of it is the sentence shown."""
+
+    exit_code = 70
+
+
+class UsageError(MantletError):
+    """The command was given something that cannot work."""
+
+    exit_code = 2
+
+
+class EvidenceError(MantletError):
+    """The evidence or file given is not usable."""
+
+    exit_code = 3
+
+
+class IntegrityError(MantletError):
+    """Something is not what it was recorded to be."""
+
+    exit_code = 4
+
+
+class NotAllowedError(MantletError):
+    """The actor or the policy does not permit this."""
+
+    exit_code = 5
+
+
+class RefusedError(EvidenceError):
+    """Some bytes cannot be read; becomes an `Absent` at the boundary around one item.
+
+    Attributes:
+        reason: a value of `mantlet.types.Reason`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

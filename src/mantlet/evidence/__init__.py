@@ -1,0 +1,1 @@
+"""Where bytes come from: exhibits, volumes, file systems, archives. Never written to."""

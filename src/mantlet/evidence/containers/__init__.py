@@ -1,0 +1,1 @@
+"""What an exhibit is stored as; one format, one file."""

@@ -1,0 +1,1 @@
+"""What can be listed: one format, one file."""

@@ -1,0 +1,51 @@
+"""MD5, SHA-1 and SHA-256 of the same bytes in one read.
+
+Three, because sets of known files are kept in all three. Only SHA-256 names a content: MD5 and SHA-1 collisions
+can be made on purpose, so a match on one of them alone never makes a file "known good".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+_CHUNK: Final = 256 * 1024
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Digests(msgspec.Struct, frozen=True):
+    """Lower-case hex; `size` is the number of bytes read."""
+
+    md5: str
+    sha1: str
+    sha256: str
+    size: int
+
+
+def of_bytes(data: bytes) -> Digests:
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return Digests(md5, sha1, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def of_stream(file: Readable, beat: Callable[[], None]) -> Digests:
+    """Reads to the end in chunks of 256 KiB, calling `beat` at each. Raises OSError."""
+    hashes = (
+        hashlib.md5(usedforsecurity=False),
+        hashlib.sha1(usedforsecurity=False),
+        hashlib.sha256(),
+    )
+    size = 0
+    while chunk := file.read(_CHUNK):
+        beat()
+        size += len(chunk)
+        for each in hashes:
+            each.update(chunk)
+    md5, sha1, sha256 = (each.hexdigest() for each in hashes)
+    return Digests(md5, sha1, sha256, size)

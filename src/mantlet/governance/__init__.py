@@ -1,0 +1,1 @@
+"""What both assistants share: the ledger, keys and actors."""

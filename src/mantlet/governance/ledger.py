@@ -1,0 +1,155 @@
+"""The hash-chained record of everything that changed a case.
+
+Two chains live in one table: `case` (what was done) and `exposure` (what was shown to whom). An entry's payload
+enters its hash only through a salted digest, so a payload can be withheld from a reader, or erased, and the
+chain still verifies; the salt keeps a short payload from being guessed. The head of each chain is signed with
+the actor's key, which does not live in the case.
+
+What a verified chain proves: no entry was changed, removed from the middle, or reordered since the head was
+signed. What it does not: that an older copy of the whole case was not put back (compare the head that
+`mantlet verify` prints with one written down earlier), nor that the signer's key was held by the signer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from mantlet.errors import IntegrityError
+from mantlet.governance import keys
+from mantlet.governance.keys import Actor
+
+Chain = Literal["case", "exposure"]
+CHAINS: Final[tuple[Chain, ...]] = ("case", "exposure")
+GENESIS: Final = "0" * 64
+
+SCHEMA: Final = """
+CREATE TABLE ledger (
+    chain TEXT NOT NULL, seq INTEGER NOT NULL, at TEXT NOT NULL, actor TEXT NOT NULL, kind TEXT NOT NULL,
+    payload TEXT, salt TEXT, payload_digest TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (chain, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_head (
+    chain TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL,
+    actor TEXT NOT NULL, public_key TEXT NOT NULL, signature TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry; `payload` and `salt` are None where the payload was withheld or erased."""
+
+    chain: str
+    seq: int
+    at: str
+    actor: str
+    kind: str
+    payload: str | None
+    salt: str | None
+    payload_digest: str
+    previous: str
+    hash: str
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The signed end of a chain. `length` entries; `hash` of the last."""
+
+    chain: str
+    length: int
+    hash: str
+    actor: str
+    public_key: str
+
+
+def now() -> str:
+    """UTC, RFC 3339, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def append(tx: sqlite3.Connection, chain: Chain, actor: str, kind: str, payload: dict[str, Any]) -> int:
+    """Adds an entry within the caller's transaction and returns its number, counted from 1."""
+    last = tx.execute("SELECT seq, hash FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1", (chain,)).fetchone()
+    seq, previous = (last["seq"] + 1, last["hash"]) if last else (1, GENESIS)
+    text, salt, at = msgspec.json.encode(payload, order="sorted").decode(), secrets.token_hex(16), now()
+    digest = _payload_digest(salt, text)
+    own = _hash(chain, seq, at, actor, kind, digest, previous)
+    row = (chain, seq, at, actor, kind, text, salt, digest, previous, own)
+    tx.execute("INSERT INTO ledger VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+    return seq
+
+
+def sign_heads(tx: sqlite3.Connection, actor: Actor) -> None:
+    """Signs the end of each chain that has grown, within the caller's transaction."""
+    for chain in CHAINS:
+        last = tx.execute("SELECT seq, hash FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1", (chain,)).fetchone()
+        signed = tx.execute("SELECT seq FROM ledger_head WHERE chain = ?", (chain,)).fetchone()
+        if last and (not signed or signed["seq"] != last["seq"]):
+            signature = actor.sign(_head_message(chain, last["seq"], last["hash"]))
+            row = (chain, last["seq"], last["hash"], actor.name, actor.public_key, signature)
+            tx.execute("INSERT OR REPLACE INTO ledger_head VALUES (?,?,?,?,?,?)", row)
+
+
+def entries(reader: sqlite3.Connection, chain: Chain) -> Iterator[Entry]:
+    for row in reader.execute("SELECT * FROM ledger WHERE chain = ? ORDER BY seq", (chain,)):
+        yield Entry(*row)
+
+
+def verify(reader: sqlite3.Connection, chain: Chain) -> Head | None:
+    """Checks one chain; returns its signed head, or None for a chain without entries.
+
+    For each entry: 1. its number follows the one before; 2. it names the hash of the one before; 3. its payload,
+    where still there, has the digest recorded; 4. its own hash is right. At the end: 5. the head is the last
+    entry; 6. the signature over the head is right.
+
+    The caller's duty: that the head's public key belongs to whom it should, and that the rows which payloads
+    speak of are still what they were (`mantlet.case.verify`).
+
+    Raises:
+        IntegrityError: naming the entry at which the first check fails.
+    """
+    previous, length = GENESIS, 0
+    for entry in entries(reader, chain):
+        place = f"Entry {entry.seq} of the {chain} chain"
+        if entry.seq != length + 1:  # 1
+            raise IntegrityError(f"{place} does not follow entry {length}: entries are missing.")
+        if entry.previous != previous:  # 2
+            raise IntegrityError(f"{place} does not continue the entry before it.")
+        if (entry.payload is None) != (entry.salt is None):
+            raise IntegrityError(f"{place} has lost one of payload and salt.")
+        if entry.payload is not None and entry.salt is not None:
+            digest = _payload_digest(entry.salt, entry.payload)
+            if not hmac.compare_digest(digest, entry.payload_digest):  # 3
+                raise IntegrityError(f"{place} says something else than when it was written.")
+        own = _hash(chain, entry.seq, entry.at, entry.actor, entry.kind, entry.payload_digest, entry.previous)
+        if not hmac.compare_digest(own, entry.hash):  # 4
+            raise IntegrityError(f"{place} was changed after it was written.")
+        previous, length = entry.hash, entry.seq
+    head = reader.execute("SELECT * FROM ledger_head WHERE chain = ?", (chain,)).fetchone()
+    if head is None and length == 0:
+        return None
+    if head is None or (head["seq"], head["hash"]) != (length, previous):  # 5
+        raise IntegrityError(f"The signed head of the {chain} chain is not its last entry ({length}).")
+    message = _head_message(chain, head["seq"], head["hash"])
+    if not keys.verify(head["public_key"], message, head["signature"]):  # 6
+        raise IntegrityError(f"The signature on the head of the {chain} chain is wrong.")
+    return Head(chain, length, previous, head["actor"], head["public_key"])
+
+
+def _payload_digest(salt: str, payload: str) -> str:
+    return hashlib.sha256(bytes.fromhex(salt) + payload.encode()).hexdigest()
+
+
+def _hash(chain: str, seq: int, at: str, actor: str, kind: str, payload_digest: str, previous: str) -> str:
+    fields = msgspec.json.encode([chain, seq, at, actor, kind, payload_digest, previous])
+    return hashlib.sha256(fields).hexdigest()
+
+
+def _head_message(chain: str, seq: int, own: str) -> bytes:
+    return msgspec.json.encode(["mantlet ledger head", chain, seq, own])

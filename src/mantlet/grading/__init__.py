@@ -1,0 +1,1 @@
+"""Category schemes and stacks: pure functions over arrays, and data."""

@@ -1,0 +1,1 @@
+"""Sets of known material: import, store, look-up."""

@@ -1,0 +1,1 @@
+"""What bytes show: probing, decoding, frames, thumbnails."""

@@ -1,0 +1,1 @@
+"""SQLite files with one writer at a time, many readers, and migrations."""

@@ -1,0 +1,1 @@
+"""Sessions, security headers and the page frame that both assistants share."""
