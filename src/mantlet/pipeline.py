@@ -10,7 +10,6 @@ something else of each content, write a stage and put it into `STAGES`; to read 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -112,7 +111,7 @@ class Sight:
         kept: list[tuple[float, bytes, int]] = []
         for frame in frames:
             value, quality = pdq.pdq(frame.pixels)
-            if all(pdq.distance(value, other) > pdq.MATCH_DISTANCE for _, other, _ in kept):
+            if all(pdq.distance(value, other) > settings.PDQ_DISTANCE for _, other, _ in kept):
                 kept.append((round(frame.seconds, 3), value, quality))
         if not kept:
             raise RefusedError(Reason.UNREADABLE, "No frame of it can be decoded.")
@@ -131,8 +130,8 @@ def _pdq_hash(sight: Sight) -> str | Absent:
     if not sight.still:
         return Absent(Reason.NOT_APPLICABLE, "A clip stands as its key frames.")
     value, quality = sight.pdq
-    if quality < pdq.QUALITY_USABLE:
-        return Absent(Reason.TOO_FLAT, f"Quality {quality} of 100: below {pdq.QUALITY_USABLE} a hash fits too much.")
+    if quality < settings.PDQ_QUALITY:
+        return Absent(Reason.TOO_FLAT, f"Quality {quality} of 100: below {settings.PDQ_QUALITY} a hash fits too much.")
     return value.hex()
 
 
@@ -205,20 +204,8 @@ def _open(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
 def _acquire(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
     """The exhibit's own digest, by its first full read."""
     stream = reach.container(node.address.exhibit).stream
-    digest = media_digest(stream, "sha256", watch.beat)
+    digest = digests.of_medium(stream, "sha256", watch.beat)
     yield Rows(acquisitions=[Acquisition(node.address.exhibit, "sha256", digest, "computed", stream.size)])
-
-
-def media_digest(stream: Stream, algorithm: str, beat: Callable[[], None]) -> str:
-    """One digest of a whole medium. Raises OSError where it cannot be read to its end."""
-    whole = hashlib.new(algorithm, usedforsecurity=False)
-    for offset in range(0, stream.size, settings.MIB):
-        beat()
-        chunk = stream.read_at(offset, settings.MIB)
-        if len(chunk) != min(settings.MIB, stream.size - offset):
-            raise OSError(f"the medium ends at byte {offset + len(chunk):,} of {stream.size:,}")
-        whole.update(chunk)
-    return whole.hexdigest()
 
 
 def _walk(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:

@@ -37,6 +37,10 @@ NODE_BYTES: Final = 256 * MIB
 """Bytes one node of work examines, unless a single entry is larger."""
 KEY_FRAMES: Final = 32
 """Frames that stand for a clip, at most."""
+PDQ_DISTANCE: Final = 31
+"""Bits of 256 in which two PDQ hashes may differ and still match (ThreatExchange, pdq/README.md, "Matching")."""
+PDQ_QUALITY: Final = 50
+"""PDQ quality, of 100, below which a hash fits unrelated pictures and is not used (ibid.)."""
 
 
 def home() -> Path:

@@ -253,9 +253,7 @@ def _connect(_: None) -> dict[str, int | str]:
     families = [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX]
     kinds = [socket.SOCK_STREAM, socket.SOCK_DGRAM]
     attempts: dict[str, Callable[[], object]] = {
-        f"{family.name} {kind.name}": partial(socket.socket, family, kind)
-        for family in families
-        for kind in kinds
+        f"{family.name} {kind.name}": partial(socket.socket, family, kind) for family in families for kind in kinds
     }
     attempts["connect"] = lambda: socket.create_connection(("127.0.0.1", 9))
     attempts["pair"] = socket.socketpair
@@ -277,9 +275,7 @@ def _start(parent: int) -> dict[str, int | str]:
             "signal another": lambda: os.kill(parent, 0),
             "signal all": lambda: os.kill(-1, 0),
             "ptrace": lambda: _syscall(101 if os.uname().machine == "x86_64" else 117, 16, parent, 0, 0),
-            "write memory": lambda: _syscall(
-                311 if os.uname().machine == "x86_64" else 271, parent, 0, 0, 0, 0, 0
-            ),
+            "write memory": lambda: _syscall(311 if os.uname().machine == "x86_64" else 271, parent, 0, 0, 0, 0, 0),
             "become root": lambda: os.setuid(0),
         }
     )
@@ -517,9 +513,7 @@ def _verdict(machine: str, number: int, *arguments: int, architecture: int | Non
 def test_the_filter_answers_alike_on_both_machines(
     call: tuple[int, int], arguments: tuple[int, ...], verdict: str
 ) -> None:
-    assert [_verdict(machine, n, *arguments) for machine, n in zip(box._MACHINES, call, strict=True)] == [
-        verdict
-    ] * 2
+    assert [_verdict(machine, n, *arguments) for machine, n in zip(box._MACHINES, call, strict=True)] == [verdict] * 2
 
 
 @pytest.mark.parametrize(("machine", "foreign"), [("x86_64", 0x40000003), ("aarch64", 0x40000028)])
@@ -527,9 +521,7 @@ def test_a_call_by_another_architecture_kills(machine: str, foreign: int) -> Non
     assert _verdict(machine, 0, architecture=foreign) == "kill"
 
 
-@pytest.mark.parametrize(
-    ("column", "header"), [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")]
-)
+@pytest.mark.parametrize(("column", "header"), [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")])
 def test_the_numbers_are_those_of_the_kernel(column: int, header: str) -> None:
     path = Path("/usr/include") / header
     if not path.exists():

@@ -52,7 +52,7 @@ def stripes(height: int, width: int, period: int) -> Picture:
 
 
 def pictures() -> Iterator[tuple[str, Picture]]:
-    """Sizes around each limit of the algorithm (5, 64, windows of 1, 2 and more), every quality from 0 to 100."""
+    """Sizes around each limit of the algorithm (5, 64, windows of 1, 2 and more), qualities from 0 to 100."""
     for width, height in [
         (1, 1),
         (9, 1),
@@ -79,9 +79,7 @@ def pictures() -> Iterator[tuple[str, Picture]]:
     ]:
         yield f"noise {width}x{height}", noise(height + width, height, width)
         yield f"smooth 8 {width}x{height}", smooth(height, height, width, 8)
-    for seed, (width, height) in enumerate(
-        [(300, 200), (512, 384), (672, 448), (513, 511), (1000, 750), (768, 1024)]
-    ):
+    for seed, (width, height) in enumerate([(300, 200), (512, 384), (672, 448), (513, 511), (1000, 750), (768, 1024)]):
         for cells in (2, 3, 5, 12):
             yield f"smooth {cells} {width}x{height}", smooth(seed, height, width, cells)
         yield f"texture {width}x{height}", texture(seed, height, width, 10 + 30 * seed)

@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 SECTOR = 512
-NOON = (
-    1_563_710_400  # 2019-07-21 12:00:00 UTC: the first modification time, each later file has the next minute
-)
+NOON = 1_563_710_400  # 2019-07-21 12:00:00 UTC: the first modification time, each later file has the next minute
 ENV = {
     **os.environ,
     "TZ": "UTC",
@@ -159,18 +157,15 @@ class Ledger:
     def draw(self, path: str, kind: str = "JPEG") -> bytes:
         """The picture that belongs at a path of this image."""
         seed = f"{self.image}/{self.partition}/{path}"
-        return (
-            {"ICON": icon, "POSTER": poster}[kind](seed)
-            if kind in {"ICON", "POSTER"}
-            else picture(seed, kind)
-        )
+        if kind in SIDES:
+            return picture(seed, kind)
+        return icon(seed) if kind == "ICON" else poster(seed)
 
     def note(self, path: str, data: bytes, recovery: str = "live", **more: object) -> int:
         """Writes a file down; the modification time that it is to have."""
         mtime = NOON + 60 * len(self.rows)
-        row: dict[str, object] = (
-            {"path": path} if self.partition is None else {"partition": self.partition, "path": path}
-        )
+        row: dict[str, object] = {} if self.partition is None else {"partition": self.partition}
+        row |= {"path": path}
         row |= {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "recovery": recovery}
         row |= {"fragmented": False, "mtime": mtime, "picture": True, **more}
         self.rows.append(row)
@@ -264,9 +259,7 @@ class Fat(Volume):
         for copy in (0, 1):
             self.table(copy)[others] = 0xFFF7 if self.bits == 16 else 0x0FFFFFF7
         if self.bits == 32:  # FSINFO: where to look first
-            np.memmap(self.image, dtype="<u4", mode="r+", offset=SECTOR + 492, shape=(1,))[0] = (
-                clusters[0] - 1
-            )
+            np.memmap(self.image, dtype="<u4", mode="r+", offset=SECTOR + 492, shape=(1,))[0] = clusters[0] - 1
         yield
         if (self.table()[clusters] == 0).any():
             raise RuntimeError("did not take the clusters that it was to take")
@@ -291,9 +284,7 @@ class Fat(Volume):
         if stand_in != path:
             beyond = "".join(letter for letter in path if ord(letter) > 0xFFFF)
             raw = self.image.read_bytes()
-            self.image.write_bytes(
-                raw.replace("\ue0f1\ue0f2".encode("utf-16-le"), beyond.encode("utf-16-le"), 1)
-            )
+            self.image.write_bytes(raw.replace("\ue0f1\ue0f2".encode("utf-16-le"), beyond.encode("utf-16-le"), 1))
 
     def delete(self, path: str) -> None:
         sh("mdeltree", "-i", self.image, f"::/{path}")
@@ -381,23 +372,15 @@ class ExFat(Volume):
         """The entry set of a file or folder."""
         name = PurePosixPath(path).name.encode("utf-16-le")
         units = struct.unpack(f"<{len(name) // 2}H", name)
-        upper = struct.pack(
-            f"<{len(units)}H", *(self.upcase[u] if u < len(self.upcase) else u for u in units)
-        )
+        upper = struct.pack(f"<{len(units)}H", *(self.upcase[u] if u < len(self.upcase) else u for u in units))
         slots = -(-len(units) // 15)
         days, seconds = divmod(mtime, 86400)
         year, month, day = (np.datetime64("1970-01-01") + days).astype(object).timetuple()[:3]
-        stamp = (
-            (year - 1980) << 25 | month << 21 | day << 16 | seconds // 3600 << 11 | seconds // 60 % 60 << 5
-        )
+        stamp = (year - 1980) << 25 | month << 21 | day << 16 | seconds // 3600 << 11 | seconds // 60 % 60 << 5
         stamp |= seconds % 60 // 2
         attributes = 0x10 if folder else 0x20
-        out = struct.pack(
-            "<BBHHHIIIBBBBB7x", 0x85, 1 + slots, 0, attributes, 0, *[stamp] * 3, 0, 0, *[0x80] * 3
-        )
-        out += struct.pack(
-            "<BBBBHHQIIQ", 0xC0, flags, 0, len(units), self.roll(upper), 0, length, 0, first, length
-        )
+        out = struct.pack("<BBHHHIIIBBBBB7x", 0x85, 1 + slots, 0, attributes, 0, *[stamp] * 3, 0, 0, *[0x80] * 3)
+        out += struct.pack("<BBBBHHQIIQ", 0xC0, flags, 0, len(units), self.roll(upper), 0, length, 0, first, length)
         for slot in range(slots):
             out += b"\xc1\0" + name[30 * slot : 30 * slot + 30].ljust(30, b"\0")
         return out[:2] + struct.pack("<H", self.roll(out[:2] + out[4:])) + out[4:]
@@ -440,8 +423,8 @@ class ExFat(Volume):
             if str(parent) in self.folders:
                 continue
             free = self.free()
-            # every third folder lies in two pieces that the FAT chains
-            clusters = [free[0], free[2]] if len(self.folders) % 3 == 0 else free[:2]
+            # one folder lies in two pieces that the FAT chains
+            clusters = [free[0], free[2]] if parent.name == "Pictures" else free[:1]
             flags = self.take(clusters, b"")
             size = len(clusters) * self.cluster_size
             self.add(str(parent), self.entries(str(parent), flags, clusters[0], size, NOON, folder=True))
@@ -495,9 +478,7 @@ class ExFat(Volume):
         for slot in found:
             slot[0] &= 0x7F
         for path in [p for p in self.folders if PurePosixPath(p).is_relative_to(old)]:
-            self.folders[str(PurePosixPath(new) / PurePosixPath(path).relative_to(old))] = self.folders.pop(
-                path
-            )
+            self.folders[str(PurePosixPath(new) / PurePosixPath(path).relative_to(old))] = self.folders.pop(path)
 
 
 class Mounted(Volume):
@@ -588,12 +569,8 @@ class Ntfs(Mounted):
     def free(self) -> list[int]:
         _, bits = self.bitmap()
         count = self.image.stat().st_size // self.cluster_size
-        return [
-            int(c)
-            for c in np.flatnonzero(
-                np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[:count] == 0
-            )
-        ]
+        each = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[:count]
+        return [int(c) for c in np.flatnonzero(each == 0)]
 
     def set_bits(self, clusters: Sequence[int], used: bool) -> None:
         """Sets or clears clusters in $Bitmap."""
@@ -627,12 +604,8 @@ class Ext(Mounted):
         os.truncate(image, size)
         journal = "-J size=1" if kind != "ext2" and size > 4 << 20 else "-O ^has_journal"
         same = "4d414e54-4c45-5400-8000-00000000000"
-        sh(
-            f"mke2fs -q -F -t {kind} -b 1024 -m 0 -N 256 -L TEST -U {same}1 {journal}",
-            "-E",
-            f"lazy_itable_init=0,hash_seed={same}2",
-            image,
-        )
+        options = f"lazy_itable_init=0,hash_seed={same}2"
+        sh(f"mke2fs -q -F -t {kind} -b 1024 -m 0 -N 256 -L TEST -U {same}1 {journal} -E {options}", image)
 
     def scatter(self, files: dict[str, tuple[bytes, int]]) -> None:
         """Writes files where only every other block is free (ext4 only)."""
@@ -641,9 +614,7 @@ class Ext(Mounted):
             for path in files:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
             device = Path(sh("findmnt", "-n", "-o", "SOURCE", root).strip()).name
-            Path(f"/sys/fs/ext4/{device}/reserved_clusters").write_text(
-                "0"
-            )  # else Linux keeps some in one piece
+            Path(f"/sys/fs/ext4/{device}/reserved_clusters").write_text("0")  # else Linux keeps some in one piece
             comb, rest = root / "comb", root / "rest"
             with comb.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, 2 * holes * 1024)
@@ -678,11 +649,7 @@ class Ext(Mounted):
         start = next(iter(next(iter(fs.open(above))))).addr * 1024
         kept = struct.pack("<IHBB", inode, 0, len(name), 1) + name
         block = bytearray(self.image.read_bytes()[start : start + 1024])
-        at = next(
-            n
-            for n in range(0, 1024, 4)
-            if block[n : n + 4] == kept[:4] and block[n + 6 :].startswith(kept[6:])
-        )
+        at = next(n for n in range(0, 1024, 4) if block[n : n + 4] == kept[:4] and block[n + 6 :].startswith(kept[6:]))
         return start + at, bytes(block[at : at + len(kept)])
 
     def braid(self, files: dict[str, tuple[bytes, int]]) -> None:
@@ -730,17 +697,11 @@ SPARE = f"{HOME}/Spare"
 
 
 def put(
-    vol: Volume,
-    led: Ledger,
-    path: str,
-    kind: str = "JPEG",
-    clusters: Sequence[int] | None = None,
-    **more: object,
-) -> bytes:
+    vol: Volume, led: Ledger, path: str, kind: str = "JPEG", clusters: Sequence[int] | None = None, **more: object
+) -> None:
     """Draws, writes and notes a picture."""
     data = led.draw(path, kind)
     vol.write(path, data, led.note(path, data, **more), clusters)
-    return data
 
 
 def put_plain(vol: Volume, led: Ledger, deleted: str = "deleted") -> None:
@@ -765,11 +726,12 @@ def put_moved(vol: Volume, led: Ledger) -> None:
         (f"{DESK}/before.jpg", f"{DESK}/after the rename it is longer.jpg", ""),
         (f"{DESK}/project", f"{HOME}/Documents/renamed project", "/plan.jpg"),
         (f"{DESK}/zz old name.jpg", f"{HOME}/Pictures/kept/new name.jpg", ""),
+        (f"{DESK}/zz speck.jpg", f"{HOME}/Pictures/kept/was a speck.png", ""),
     ]
     for folder in (f"{HOME}/Pictures/kept", f"{HOME}/Documents"):
         vol.mkdir(folder)
     for old, new, inner in moves:
-        data = led.draw(new + inner)
+        data = led.draw(new + inner, "ICON" if "speck" in new else "JPEG")
         mtime = led.note(new + inner, data)
         led.note(old + inner, data, "moved", mtime=mtime, now=new + inner)
         vol.write(old + inner, data, mtime)
@@ -792,10 +754,7 @@ def put_pieces(vol: Volume, led: Ledger, chain_lost: bool) -> None:
 
     path = f"{HOME}/Pieces/gaps.jpg"
     run = vol.free_run(2 * vol.need(led.draw(path, "LARGE")))[::2]
-    how = {
-        "recovery": "gone",
-        "note": "in pieces, the gaps free: what follows its first cluster is not known",
-    }
+    how = {"recovery": "gone", "note": "in pieces, the gaps free: the order of its clusters is lost"}
     put(vol, led, path, "LARGE", run, fragmented=True, **(how if chain_lost else {"recovery": "deleted"}))
 
 
@@ -803,23 +762,27 @@ def put_overwritten(vol: Volume, led: Ledger) -> str:
     """Deleted pictures whose clusters others have taken; one of those is to be deleted at the end."""
     vol.mkdir(f"{SPARE}/New")
     lost = {
-        f"{SPARE}/whole.jpg": "by a live file, all of it",
-        f"{SPARE}/tail.jpg": "by a live file, all but its start",
-        f"{SPARE}/twice.jpg": "its start, by a file that is deleted as well",
+        f"{SPARE}/whole.jpg": ("JPEG", "by a live file, all of it"),
+        f"{SPARE}/tail.jpg": ("LARGE", "by a live file, all but its start"),
+        f"{SPARE}/twice.jpg": ("LARGE", "its start, by a file that is deleted as well"),
+        f"{SPARE}/speck.jpg": ("ICON", "its one cluster, by a live file"),
     }
-    taken = [f"{SPARE}/New/{name}.jpg" for name in ("by whole", "by tail", "by twice")]
+    if isinstance(vol, Ntfs):  # keeps so small a file in its record
+        del lost[f"{SPARE}/speck.jpg"]
+    taken = [f"{SPARE}/New/by {PurePosixPath(path).name}" for path in lost]
     vol.reserve(*taken)
     room = vol.need(bytes(16_384))  # for each: more than any of the pictures takes
-    free = vol.free_run(3 * room)
-    runs = [free[:room], free[room : 2 * room], free[2 * room :]]
-    for run, (path, note) in zip(runs, lost.items(), strict=True):
-        kind = "JPEG" if "whole" in path else "LARGE"
+    free = vol.free_run(len(lost) * room)
+    runs = [free[start : start + room] for start in range(0, len(free), room)]
+    for run, (path, (kind, note)) in zip(runs, lost.items(), strict=True):
         put(vol, led, path, kind, run[: vol.need(led.draw(path, kind))], recovery="overwritten", note=note)
     for path in lost:
         vol.delete(path)
-    by_whole, by_tail, by_twice = taken
+    by_whole, by_tail, by_twice, *by_speck = taken
     put(vol, led, by_whole, "LARGE", runs[0][: vol.need(led.draw(by_whole, "LARGE"))])
     put(vol, led, by_tail, "JPEG", runs[1][1:][: vol.need(led.draw(by_tail))])
+    for path in by_speck:
+        put(vol, led, path, "ICON", runs[3][:1])
     put(vol, led, by_twice, "JPEG", runs[2][: vol.need(led.draw(by_twice))], recovery="deleted")
     return by_twice
 
@@ -837,30 +800,24 @@ def tell(vol: Volume, led: Ledger, chain_lost: bool) -> None:
     vol.delete(lost)
     vol.write(note, words, led.note(note, words, picture=False), run)  # the new file gets the folder's entry
     lone = [path for path in DELETED if "Old holiday" not in path]
-    for path in [
-        *lone,
-        f"{HOME}/Old holiday",
-        f"{HOME}/Pieces/around.jpg",
-        f"{HOME}/Pieces/gaps.jpg",
-        doomed,
-    ]:
+    for path in [*lone, f"{HOME}/Old holiday", f"{HOME}/Pieces/around.jpg", f"{HOME}/Pieces/gaps.jpg", doomed]:
         vol.delete(path)
 
 
 # --- the images ---------------------------------------------------------------------------------------------
 
 
-def make_fat16(folder: Path) -> list[Ledger]:
+def make_fat16(folder: Path) -> Ledger:
     """FAT16, clusters of 2 KiB."""
     led = Ledger("fat16.img")
     vol = Fat(folder / led.image, 16, 4200, 4)
     endless = f"{HOME}/Pictures/Endless/{'a name that is long ' * 11}1.png"
     put(vol, led, endless, "PNG", note="more than 195 letters: TSK loses the end of such a name on FAT")
     tell(vol, led, chain_lost=True)
-    return [led]
+    return led
 
 
-def make_fat32(folder: Path) -> list[Ledger]:
+def make_fat32(folder: Path) -> Ledger:
     """FAT32, clusters of 512 bytes; with a picture above cluster 65536 deleted as Windows does it."""
     led = Ledger("fat32.img")
     vol = Fat(folder / led.image, 32, 66_500, 1)
@@ -879,19 +836,19 @@ def make_fat32(folder: Path) -> list[Ledger]:
     at = raw.index(b"\xe5ELETE~1JPG")
     raw[at + 20 : at + 22] = bytes(2)
     vol.image.write_bytes(raw)
-    return [led]
+    return led
 
 
-def make_exfat(folder: Path) -> list[Ledger]:
-    """exFAT, clusters of 2 KiB."""
+def make_exfat(folder: Path) -> Ledger:
+    """exFAT, clusters of 4 KiB."""
     led = Ledger("exfat.img")
-    vol = ExFat(folder / led.image, 8 << 20, 2048)
+    vol = ExFat(folder / led.image, 8 << 20, 4096)
     tell(vol, led, chain_lost=True)
     vol.disk.flush()
-    return [led]
+    return led
 
 
-def make_ntfs(folder: Path) -> list[Ledger]:
+def make_ntfs(folder: Path) -> Ledger:
     """NTFS, clusters of 4 KiB, with a record used again, a compressed picture and one in a second stream."""
     led = Ledger("ntfs.img")
     vol = Ntfs(folder / led.image, 8 << 20)
@@ -906,16 +863,24 @@ def make_ntfs(folder: Path) -> list[Ledger]:
     with vol.mounted() as root:
         os.setxattr(root / host, "user.hidden.jpg", hidden)
         vol.stamp(root / host, int(str(led.rows[-1]["mtime"])))
-    led.note(f"{host}:hidden.jpg", hidden, "stream", note="alternate data stream")
-    reused = f"{SPARE}/record reused.jpg"
+    mtime = led.rows[-1]["mtime"]
+    led.note(f"{host}:hidden.jpg", hidden, "stream", mtime=mtime, note="alternate data stream")
+    # a name left over in a folder's index, whose record belongs to another file now
+    many, shift = f"{SPARE}/Many", "a name for shifting " * 7
+    reused = f"{many}/zz record reused.jpg"
+    for number in range(4):
+        path = f"{many}/b{number} {shift}.txt"
+        vol.write(path, words, led.note(path, words, picture=False))
     put(vol, led, reused, recovery="gone", note="its MFT record belongs to another file now")
+    vol.write(f"{many}/{shift}.txt", b"", NOON)
+    vol.delete(f"{many}/{shift}.txt")  # the entries behind it move up, and of the last one a copy is left
     vol.delete(reused)
     put(vol, led, f"{SPARE}/took the record.jpg", clusters=vol.free_run(4))
     tell(vol, led, chain_lost=False)
-    return [led]
+    return led
 
 
-def make_ext(folder: Path, kind: str) -> list[Ledger]:
+def make_ext(folder: Path, kind: str) -> Ledger:
     """ext2, ext3 or ext4: nothing is left of what Linux deletes there."""
     led = Ledger(f"{kind}.img")
     vol = Ext(folder / led.image, kind, 3 << 20 if kind == "ext2" else 5 << 20)
@@ -933,9 +898,7 @@ def make_ext(folder: Path, kind: str) -> list[Ledger]:
         vol.delete(path)
     if kind == "ext2":  # debugfs deletes as other writers of ext2 may: the inode keeps its blocks
         path = f"{HOME}/Pictures/deleted by others.jpg"
-        put(
-            vol, led, path, recovery="deleted", note="by debugfs, which leaves the block numbers in the inode"
-        )
+        put(vol, led, path, recovery="deleted", note="by debugfs, which leaves the block numbers in the inode")
         sh("debugfs", "-w", "-R", f'rm "/{path}"', vol.image)
     if kind == "ext3":  # Linux before 5.13 left the names; and the first of the inodes goes to a new picture
         put(vol, led, f"{HOME}/Documents/took the inode.jpg", note="has the inode of a deleted name")
@@ -943,10 +906,10 @@ def make_ext(folder: Path, kind: str) -> list[Ledger]:
         for at, entry in names.values():
             raw[at : at + len(entry)] = entry
         vol.image.write_bytes(raw)
-    return [led]
+    return led
 
 
-def make_iso(folder: Path) -> list[Ledger]:
+def make_iso(folder: Path) -> Ledger:
     """ISO 9660 with Joliet and Rock Ridge."""
     led = Ledger("iso.img")
     tree = folder / "iso"
@@ -961,21 +924,8 @@ def make_iso(folder: Path) -> list[Ledger]:
     (tree / "readme.txt").write_bytes(words)
     moment = led.note("readme.txt", words, picture=False)
     os.utime(tree / "readme.txt", (moment, moment))
-    sh(
-        "genisoimage",
-        "-quiet",
-        "-J",
-        "-joliet-long",
-        "-r",
-        "-input-charset",
-        "utf-8",
-        "-V",
-        "TEST",
-        "-o",
-        folder / led.image,
-        tree,
-    )
-    return [led]
+    sh("genisoimage -quiet -J -joliet-long -r -input-charset utf-8 -V TEST -o", folder / led.image, tree)
+    return led
 
 
 def tell_briefly(vol: Volume, led: Ledger, deleted: str = "deleted") -> None:
@@ -1001,12 +951,10 @@ def mbr_entry(kind: int, start: int, count: int) -> bytes:
 
 def mbr_sector(*entries: bytes) -> bytes:
     """An MBR, or one of the boot records of an extended partition."""
-    return (bytes(440) + b"TNAM" + bytes(2) + b"".join(entries).ljust(64, b"\0") + b"\x55\xaa").ljust(
-        SECTOR, b"\0"
-    )
+    return (bytes(440) + b"TNAM" + bytes(2) + b"".join(entries).ljust(64, b"\0") + b"\x55\xaa").ljust(SECTOR, b"\0")
 
 
-def make_disk(folder: Path) -> list[Ledger]:
+def make_disk(folder: Path) -> Ledger:
     """A disk with a GPT: FAT16, ext4, NTFS; as it is and as Expert Witness files, in one and in segments."""
     led = Ledger("disk.img")
     parts: list[tuple[str, str, Path]] = []
@@ -1027,12 +975,8 @@ def make_disk(folder: Path) -> list[Ledger]:
         raw = part.read_bytes()
         count = len(raw) // SECTOR
         unique = struct.pack("<IHH8s", 0x4D414E54, number, 0x4000, b"\x80" + bytes(7))
-        table += (
-            guid(kind)
-            + unique
-            + struct.pack("<QQQ", at, at + count - 1, 0)
-            + name.encode("utf-16-le").ljust(72, b"\0")
-        )
+        table += guid(kind) + unique + struct.pack("<QQQ", at, at + count - 1, 0)
+        table += name.encode("utf-16-le").ljust(72, b"\0")
         room = -(-count // step) * step
         body += raw.ljust(room * SECTOR, b"\0")
         at += room
@@ -1040,17 +984,8 @@ def make_disk(folder: Path) -> list[Ledger]:
     table = table.ljust(128 * 128, b"\0")
 
     def header(here: int, other: int, entries: int) -> bytes:
-        fields = [
-            here,
-            other,
-            34,
-            last - 33,
-            guid("4D414E54-4C45-5400-8000-000000000003"),
-            entries,
-            128,
-            128,
-            zlib.crc32(table),
-        ]
+        disk = guid("4D414E54-4C45-5400-8000-000000000003")
+        fields = [here, other, 34, last - 33, disk, entries, 128, 128, zlib.crc32(table)]
         made = struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, *fields)
         return (made[:16] + struct.pack("<I", zlib.crc32(made)) + made[20:]).ljust(SECTOR, b"\0")
 
@@ -1062,10 +997,10 @@ def make_disk(folder: Path) -> list[Ledger]:
         how = f"-c {compression} -d sha1 -f encase6 -S {segment} -B {len(image)} -o 0 -P 512"
         case = "-m fixed -M physical -C TEST-1 -D synthetic -e nobody -E 1 -N none"
         sh(f"ewfacquire -u -q {how} {case}", "-t", folder / name, folder / led.image)
-    return [led]
+    return led
 
 
-def make_mbr(folder: Path) -> list[Ledger]:
+def make_mbr(folder: Path) -> Ledger:
     """A disk with an MBR: a primary FAT16, and one in an extended partition."""
     led = Ledger("mbr.img")
     raws = []
@@ -1082,7 +1017,7 @@ def make_mbr(folder: Path) -> list[Ledger]:
     image = image.ljust(extended * SECTOR, b"\0") + mbr_sector(mbr_entry(0x06, 63, second))
     image = image.ljust((extended + 63) * SECTOR, b"\0") + raws[1]
     (folder / led.image).write_bytes(image)
-    return [led]
+    return led
 
 
 # --- reading back -------------------------------------------------------------------------------------------
@@ -1095,6 +1030,7 @@ class Seen(NamedTuple):
     live: bool
     sha256: str
     runs: int
+    mtime: int
 
 
 def walk(fs: pytsk3.FS_Info) -> Iterator[Seen]:
@@ -1131,13 +1067,9 @@ def walk(fs: pytsk3.FS_Info) -> Iterator[Seen]:
                 stream = attribute.info.name.decode() if attribute.info.name else ""
                 runs = [run for run in attribute if not int(run.flags) & 2]
                 size = int(attribute.info.size)
-                data = (
-                    file.read_random(0, size, int(attribute.info.type), int(attribute.info.id))
-                    if size
-                    else b""
-                )
+                data = file.read_random(0, size, int(attribute.info.type), int(attribute.info.id)) if size else b""
                 shown = f"{above}/{name}" + (f":{stream}" if stream and stream != "$Data" else "")
-                yield Seen(shown.lstrip("/"), live, hashlib.sha256(data).hexdigest(), len(runs))
+                yield Seen(shown.lstrip("/"), live, hashlib.sha256(data).hexdigest(), len(runs), int(meta.mtime))
 
 
 def file_systems(image: Path) -> list[pytsk3.FS_Info]:
@@ -1159,14 +1091,17 @@ def check(image: Path, rows: list[dict[str, object]]) -> list[str]:
         at_home = [file for file in same if file.live and file.path == row["path"]]
         says = f"{image.name}: {row['path']}: {row['recovery']}"
         if row["recovery"] in {"live", "stream"}:
-            if not at_home and any(
-                row["path"].startswith(file.path) and len(file.path) > 195 for file in same if file.live
-            ):
-                row["seen_as"] = [file.path for file in same]
+            cut = [file.path for file in same if file.live and str(row["path"]).startswith(file.path)]
+            if not at_home and cut and len(cut[0]) > 195:  # a name that TSK cuts
+                row["seen_as"] = cut
             elif not at_home:
                 wrong.append(f"{says}: not read back")
+            elif image.name.startswith("ext") and at_home[0].runs > 1:
+                row["fragmented"] = True  # where Linux puts a file on ext is its own affair
             elif row["fragmented"] != (at_home[0].runs > 1):
                 wrong.append(f"{says}: {at_home[0].runs} runs")
+            elif at_home[0].mtime != row["mtime"] and image.name != "iso.img":  # TSK gives the time as crtime there
+                wrong.append(f"{says}: mtime {at_home[0].mtime}")
         elif row["recovery"] == "moved":
             pass
         elif row["recovery"] == "deleted":
@@ -1217,8 +1152,7 @@ def main(words: list[str]) -> int:
             if only_check:
                 image.write_bytes(lzma.decompress((HERE / f"{image.name}.xz").read_bytes()))
             else:
-                for ledger in MAKERS[name](folder):
-                    truth[ledger.image] = ledger.rows
+                truth[image.name] = MAKERS[name](folder).rows
             wrong += check(image, truth[image.name])
             if not only_check:
                 store(folder, name)

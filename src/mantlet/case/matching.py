@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from mantlet import settings
 from mantlet.case.case import Case, Change
-from mantlet.fingerprint import pdq
 from mantlet.grading.stacks import stacks
-from mantlet.known.near import DISTANCE, Near
+from mantlet.known.near import Near
 from mantlet.known.sets import KnownSet, Match, Sets
 from mantlet.types import Content, Finding
 
@@ -71,7 +71,7 @@ def _hashes(name: str, value: object) -> list[tuple[str, bytes]]:
     if name == "pdq" and isinstance(value, str):
         return [("pdq", bytes.fromhex(value))]
     if name == "frames" and isinstance(value, list):
-        usable = [frame for frame in value if frame["quality"] >= pdq.QUALITY_USABLE]
+        usable = [frame for frame in value if frame["quality"] >= settings.PDQ_QUALITY]
         return [("frames", bytes.fromhex(frame["pdq"])) for frame in usable]
     return []
 
@@ -112,7 +112,7 @@ def _stack(case: Case) -> None:
         "SELECT sha256, value FROM finding WHERE name = 'pdq' AND value NOT NULL ORDER BY sha256"
     ).fetchall()
     hashes = np.frombuffer(b"".join(bytes.fromhex(json.loads(row["value"])) for row in rows), dtype=np.uint8)
-    firsts = stacks(hashes.reshape(-1, 32), DISTANCE)
+    firsts = stacks(hashes.reshape(-1, 32), settings.PDQ_DISTANCE)
     new = {row["sha256"]: rows[first]["sha256"] for row, first in zip(rows, firsts, strict=True)}
     old = dict(case.reader.execute("SELECT sha256, stack FROM stack").fetchall())
     if new == old:
@@ -120,4 +120,6 @@ def _stack(case: Case) -> None:
     with case.change() as change:
         change.tx.execute("DELETE FROM stack")
         change.tx.executemany("INSERT INTO stack VALUES (?, ?)", new.items())
-        change.record("stacked", {"contents": len(new), "stacks": len(set(new.values())), "distance": DISTANCE})
+        change.record(
+            "stacked", {"contents": len(new), "stacks": len(set(new.values())), "distance": settings.PDQ_DISTANCE}
+        )

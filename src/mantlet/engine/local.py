@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from mantlet import settings
-from mantlet.engine import worker
-from mantlet.engine.worker import Answer, Draw, Drawn, Expand, Expanded, Found, Ready, Request
+from mantlet.engine import messages
+from mantlet.engine.messages import Answer, Draw, Drawn, Expand, Expanded, Found, Ready, Request
 from mantlet.types import Absent, Node, Reason, Rows, Step
 
 _TICK_SECONDS: Final = 0.5
@@ -34,28 +34,37 @@ class Work(Protocol):
     def flush(self) -> None: ...
 
 
+def _serve(pipe: Connection, clock: Any) -> None:
+    """Runs in the worker. Imported there, not here: the process that owns the case loads no decoder."""
+    from mantlet.engine import worker
+
+    worker.main(pipe, clock)
+
+
 class Worker:
     """One process, its pipe and its clock. Not for several threads at once."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(worker.PRELOAD))
+        context.set_forkserver_preload(["mantlet.engine.worker"])  # so that a new worker starts in milliseconds
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
         self.clock = context.RawArray("d", 2)
-        self.process = context.Process(target=worker.main, args=(theirs, self.clock), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, self.clock), daemon=True)
         self.process.start()
         theirs.close()
         ready = self.receive()
-        self.box = ready.box if isinstance(ready, Ready) else []
+        if not isinstance(ready, Ready):
+            raise RuntimeError("a worker did not start")
+        self.about = ready
 
     def send(self, request: Request) -> None:
         self.clock[0], self.clock[1] = -1, time.monotonic()
-        self.pipe.send_bytes(worker.encode(request))
+        self.pipe.send_bytes(messages.encode(request))
 
     def receive(self) -> Answer:
         """Raises EOFError or OSError when the worker has died, msgspec.ValidationError when it talks nonsense."""
-        return worker.decode_answer(self.pipe.recv_bytes(_LONGEST_MESSAGE))
+        return messages.decode_answer(self.pipe.recv_bytes(_LONGEST_MESSAGE))
 
     def overdue(self, seconds: float) -> bool:
         return bool(self.clock[1] > 0) and time.monotonic() - self.clock[1] > seconds
@@ -69,7 +78,8 @@ class Worker:
 
 
 def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[Rows], None]) -> dict[str, Any]:
-    """Expands every node of `work`; returns the box in force and the most memory a worker held (bytes).
+    """Expands every node of `work`; returns the box in force, the stages run, and the most memory a
+    worker held (bytes).
 
     On KeyboardInterrupt what has been found is stored and the workers are ended; nodes in flight are repeated by
     the next run.
@@ -77,7 +87,7 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
     pool = [Worker() for _ in range(workers)]
     busy: dict[Worker, Node] = {}
     peak = 0
-    about = {"box": pool[0].box}
+    about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
     try:
         while True:
             for each in pool:

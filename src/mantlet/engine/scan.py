@@ -21,7 +21,6 @@ from mantlet.evidence.container import form_of, open_container
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
 from mantlet.governance.ledger import now
-from mantlet.pipeline import STAGES, media_digest
 from mantlet.types import Address, Node, Rows, Task
 
 log = logging.getLogger("mantlet")
@@ -84,9 +83,8 @@ def scan(
             progress(state)
 
         if case_scan.unfinished(case):
-            stages = {stage.name: [stage.version, stage.settings] for stage in STAGES}
             with case.change() as change:
-                change.record("scan begun", {"workers": workers, "stages": stages})
+                change.record("scan begun", {"workers": workers})
             about = local.run(work, exhibits, workers, note)
             with case.change() as change:
                 change.record("scan ended", about)
@@ -146,7 +144,7 @@ def medium_digest(path: Path, algorithm: str) -> tuple[str, int]:
     """The digest and size of the medium at `path`, for `mantlet verify`. Raises EvidenceError."""
     stream = open_container(path).stream
     try:
-        return media_digest(stream, algorithm, lambda: None), stream.size
+        return digests.of_medium(stream, algorithm, lambda: None), stream.size
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read to its end: {error}.") from error
 

@@ -1,8 +1,4 @@
-"""What a worker process does: enter the box, then expand nodes and draw pictures for whoever holds the pipe.
-
-Messages are msgpack of the types below, never pickles, so that a worker that a hostile file has taken over can
-send wrong facts of its own contents, and nothing else, to the process that owns the case.
-"""
+"""What a worker process does: enter the box, then expand nodes and draw pictures for whoever holds the pipe."""
 
 from __future__ import annotations
 
@@ -10,71 +6,17 @@ import io
 import os
 import signal
 import time
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
-import msgspec
-
 from mantlet import pipeline, settings
 from mantlet.engine import box
+from mantlet.engine.messages import Draw, Drawn, Expand, Expanded, Found, Ready, decode_request, encode
 from mantlet.evidence.reach import Reach
 from mantlet.media.picture import veil
-from mantlet.types import Absent, Address, Node, Rows
 
 _SEEN: Final = 200_000
 """Contents a worker remembers having measured (about 20 MiB)."""
-
-
-class Expand(msgspec.Struct, frozen=True, tag=True):
-    node: Node
-    exhibits: dict[str, str]
-
-
-class Draw(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a picture within a square of `side` pixels; `veiled`: grey and blurred beyond recognition of detail."""
-
-    address: Address
-    exhibits: dict[str, str]
-    side: int
-    veiled: bool
-
-
-class Found(msgspec.Struct, frozen=True, tag=True):
-    rows: Rows
-
-
-class Expanded(msgspec.Struct, frozen=True, tag=True):
-    """The node is done; `memory` is the most the worker has held so far, in bytes."""
-
-    memory: int
-
-
-class Drawn(msgspec.Struct, frozen=True, tag=True):
-    """A JPEG, or why there is none."""
-
-    jpeg: bytes = b""
-    absent: Absent | None = None
-
-
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The worker is in its box; `box` names the protections in force."""
-
-    box: list[str]
-
-
-Request = Expand | Draw
-Answer = Ready | Found | Expanded | Drawn
-
-encode: Final = msgspec.msgpack.Encoder().encode
-_requests: Final = msgspec.msgpack.Decoder[Request](Request)
-_answers: Final = msgspec.msgpack.Decoder[Answer](Answer)
-
-
-def decode_answer(message: bytes) -> Answer:
-    """Raises ValueError for anything that is not an answer."""
-    answer: Answer = _answers.decode(message)
-    return answer
 
 
 class Clock(Protocol):
@@ -115,10 +57,11 @@ def main(pipe: Connection, clock: Clock) -> None:
     for descriptor in (1, 2):  # decoders write to these
         os.dup2(silence, descriptor)
     watch, exhibits, reach = _Watch(clock), dict[str, str](), Reach({})
-    pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)))))
+    stages = {stage.name: (stage.version, stage.settings) for stage in pipeline.STAGES}
+    pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)), stages)))
     while True:
         try:
-            request = _requests.decode(pipe.recv_bytes())
+            request = decode_request(pipe.recv_bytes())
         except (EOFError, ConnectionError):
             return
         if request.exhibits != exhibits:
@@ -158,7 +101,3 @@ def _peak_memory() -> int:
         return int(line.split()[1]) * 1024
     except (OSError, StopIteration, ValueError):
         return 0
-
-
-PRELOAD: Final[Sequence[str]] = ("mantlet.engine.worker",)
-"""What the fork server imports once, so that a new worker starts in milliseconds."""

@@ -12,11 +12,19 @@ from typing import Final, Protocol
 
 import msgspec
 
+from mantlet.settings import MIB
+
 _CHUNK: Final = 256 * 1024
 
 
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
+
+
+class Medium(Protocol):
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes: ...
 
 
 class Digests(msgspec.Struct, frozen=True):
@@ -49,3 +57,19 @@ def of_stream(file: Readable, beat: Callable[[], None]) -> Digests:
             each.update(chunk)
     md5, sha1, sha256 = (each.hexdigest() for each in hashes)
     return Digests(md5, sha1, sha256, size)
+
+
+def of_medium(medium: Medium, algorithm: str, beat: Callable[[], None]) -> str:
+    """One digest (as `hashlib` names it) of a whole medium, in reads of 1 MiB, calling `beat` at each.
+
+    Raises:
+        OSError: it cannot be read to the end it states.
+    """
+    whole = hashlib.new(algorithm, usedforsecurity=False)
+    for offset in range(0, medium.size, MIB):
+        beat()
+        chunk = medium.read_at(offset, MIB)
+        if len(chunk) != min(MIB, medium.size - offset):
+            raise OSError(f"the medium ends at byte {offset + len(chunk):,} of {medium.size:,}")
+        whole.update(chunk)
+    return whole.hexdigest()

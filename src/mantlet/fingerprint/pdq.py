@@ -18,12 +18,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-QUALITY_USABLE = 50
-"""Least quality of a hash to be matched (ThreatExchange `pdq/README.md`, "Matching": discard <= 49)."""
-
-MATCH_DISTANCE = 31
-"""Greatest distance, in bits, that counts as a match (ThreatExchange `pdq/README.md`, "Matching": <= 31)."""
-
 _LEAST_SIDE = 5  # pixels: `MIN_HASHABLE_DIM` of pdqhashing.cpp
 _GRID = 64  # side of the picture that is transformed
 _LANES = 8  # rows filtered side by side: each sum waits on the one before it, eight of them hide the wait
@@ -47,7 +41,7 @@ _inner: Callable[[_Function], _Function] = numba.njit(error_model="numpy", nogil
 
 
 def _kernel(function: _Function) -> _Function:
-    """Compile for rows of samples, read-only or not, now: once a machine where numba can keep a cache."""
+    """Compile now, for rows of samples, read-only or not; where numba can keep a cache, once on a machine."""
     samples = numba.types.Array(numba.uint8, 2, "C", readonly=True)
     compiled: _Function
     try:
@@ -194,7 +188,10 @@ def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @_inner
 def _quality(grid: NDArray[np.float32]) -> int:
-    """0, flat, to 100: steps between neighbours, in whole percents (`pdqImageDomainQualityMetric`)."""
+    """0, flat, to 100: the steps between neighbours in whole percents of white, summed and scaled.
+
+    `pdqImageDomainQualityMetric`: a step of less than one percent counts as none.
+    """
     steps = 0
     for i in range(_GRID):
         for j in range(_GRID - 1):
@@ -240,7 +237,7 @@ def pdq(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
     and `threatexchange` print it, and as `np.packbits` packs the vector of `pdqhash.compute`.
 
     A side under 5 pixels gives 32 zero bytes and quality 0, as in the reference (`pdqhash` fails where a side
-    is 0). Of one colour, the hash is the reference's rounding noise: match none below `QUALITY_USABLE`. Any
+    is 0). Of one colour, the hash is the reference's rounding noise: match none below `settings.PDQ_QUALITY`. Any
     other shape or type of array is a ValueError.
 
     Equal to `pdqhash` as built for x86-64. Elsewhere its compiler may fuse multiplications with additions,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
+from mantlet import settings
 from mantlet.known.sets import KnownSet, Match, Sets
-
-DISTANCE: Final = 31
-"""Bits of 256 that a match may differ in: PDQ's own recommendation (ThreatExchange, pdq/README, "matching")."""
 
 
 class Near:
@@ -27,10 +24,10 @@ class Near:
         return len(self._records)
 
     def matches(self, value: bytes, how: str = "pdq") -> Iterator[Match]:
-        """The records within `DISTANCE` of one hash (32 bytes)."""
+        """The records within `settings.PDQ_DISTANCE` of one hash (32 bytes)."""
         if not self._records:
             return
         distances = np.bitwise_count(self._words ^ np.frombuffer(value, dtype=np.uint64)).sum(axis=1)
-        for row in np.flatnonzero(distances <= DISTANCE):
+        for row in np.flatnonzero(distances <= settings.PDQ_DISTANCE):
             known, number, category, _ = self._records[row]
             yield Match(known.name, known.version, number, how, "upright", int(distances[row]), category, known.status)
