@@ -220,7 +220,7 @@ def _walk(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
             part += 1
             yield Rows(nodes=[Node(Task.EXAMINE, node.address, part, tuple(run))], listed=len(run))
             run, size = [], 0
-        run.append(entry)
+        run.append(entry if node.recovery is Recovery.LIVE else msgspec.structs.replace(entry, recovery=node.recovery))
         size += entry.size
     if run:
         yield Rows(nodes=[Node(Task.EXAMINE, node.address, part + 1, tuple(run))], listed=len(run))
@@ -266,7 +266,7 @@ def _examine_entry(
         if is_archive(head):
             if sum(step.kind == "member" for step in address.steps) >= settings.DEPTH:
                 raise RefusedError(Reason.LIMIT, f"Archives lie more than {settings.DEPTH} deep in each other.")
-            rows.nodes.append(Node(Task.WALK, address))
+            rows.nodes.append(Node(Task.WALK, address, recovery=entry.recovery))
             return
         form = probe.probe(head)
         if form is not None:

@@ -244,7 +244,8 @@ class Task(StrEnum):
 class Node(msgspec.Struct, frozen=True):
     """The unit of work: something to expand. `part` tells apart runs of entries of one tree.
 
-    `skip` holds the steps that cost an earlier worker its life, with the reason to record instead.
+    `skip` holds the steps that cost an earlier worker its life, with the reason to record instead. `recovery` is that
+    of the archive to walk: what lies in a deleted archive is deleted.
     """
 
     task: Task
@@ -252,6 +253,7 @@ class Node(msgspec.Struct, frozen=True):
     part: int = 0
     entries: tuple[Entry, ...] = ()
     skip: tuple[tuple[Step, Absent], ...] = ()
+    recovery: Recovery = Recovery.LIVE
 
     @property
     def key(self) -> str:

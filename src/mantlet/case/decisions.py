@@ -5,7 +5,7 @@ Undo is another decision: it restores what stood before, names the decision it u
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,9 +20,9 @@ class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a content was seen when it was decided on: how many pixels the longest side had on the screen, whether it
     was clear or veiled, and for how many milliseconds clear in all."""
 
-    side: int = 0
+    side: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 0
     clear: bool = False
-    milliseconds: int = 0
+    milliseconds: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] = 0
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -123,3 +123,9 @@ def exposed(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
     """Records that a content was shown, in the exposure chain."""
     with case.change(actor) as change:
         change.record("shown", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")
+
+
+def hidden(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
+    """Records that a content that was shown is hidden again, after how many milliseconds, in the exposure chain."""
+    with case.change(actor) as change:
+        change.record("hidden", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")

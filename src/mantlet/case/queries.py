@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -220,37 +221,55 @@ def exhibits(case: Case) -> list[dict[str, Any]]:
 
 
 def tally(case: Case) -> dict[str, int]:
-    """Items, distinct contents, and contents known by digest or by look, so far."""
+    """Items, distinct contents, how many of those are graded, and known by digest or by look, so far."""
     read = case.reader.execute
     return {
         "items": read("SELECT count(*) FROM item").fetchone()[0],
         "contents": read("SELECT count(*) FROM content").fetchone()[0],
+        "graded": read("SELECT count(*) FROM standing WHERE grade NOT NULL").fetchone()[0],
         "known": read("SELECT count(DISTINCT sha256) FROM match").fetchone()[0],
         "unread": read("SELECT count(*) FROM unread").fetchone()[0],
     }
 
 
-def queue(case: Case, after: str, most: int, *, ungraded_only: bool) -> list[dict[str, Any]]:
-    """Contents to grade, `most` after the place `after` ("" for the first): known notable ones first, then by stack.
+# A place in the queue: how strongly a content is known (0 is notable, 1 looks notable, 2 nothing known, 3 is benign),
+# then its stack. The strongest member ranks the whole stack, so that look-alikes stay together.
+_PLACES: Final = """
+    SELECT c.sha256, c.kind, c.mime, coalesce(t.stack, c.sha256) AS stack,
+        coalesce(k.rank, 2) || ' ' || coalesce(t.stack, c.sha256) || ' ' || c.sha256 AS place
+    FROM content c LEFT JOIN stack t USING (sha256) LEFT JOIN (
+        SELECT coalesce(t.stack, m.sha256) AS stack, min(
+            CASE WHEN how IN ('pdq', 'frames') THEN iif(status = 'notable', 1, 2) ELSE iif(status = 'notable', 0, 3) END
+        ) AS rank
+        FROM match m LEFT JOIN stack t USING (sha256) GROUP BY 1
+    ) k ON k.stack = coalesce(t.stack, c.sha256)
+"""
+_SEEK: Final = {"after": (">", ""), "from": (">=", ""), "before": ("<", "DESC")}
 
-    Each carries its place in the order, so that the page can go on from there while the scan still adds.
+
+def queue(
+    case: Case, place: str, most: int, *, ungraded_only: bool, seek: Literal["after", "from", "before"] = "after"
+) -> list[dict[str, Any]]:
+    """At most `most` contents to grade, in the order of the queue, next to a place in it ("": before the first).
+
+    Each carries its own place, so that the page can go on from there while the scan still adds.
     """
+    compare, order = _SEEK[seek]
     rows = case.reader.execute(
         f"""
-        SELECT * FROM (
-            SELECT c.sha256, c.kind, c.mime, s.grade, s.basis, s.actor,
-                CASE WHEN k.exact_notable THEN '0' WHEN k.near_notable THEN '1' WHEN k.exact_benign THEN '3'
-                ELSE '2' END
-                || ' ' || coalesce(t.stack, c.sha256) || ' ' || c.sha256 AS place,
-                coalesce(t.stack, c.sha256) AS stack
-            FROM content c LEFT JOIN standing s USING (sha256) LEFT JOIN stack t USING (sha256)
-            LEFT JOIN ({_KNOWN}) k USING (sha256)
-            WHERE (s.grade IS NULL OR NOT :ungraded)
-        ) WHERE place > :after ORDER BY place LIMIT :most
+        SELECT p.*, s.grade, s.basis, s.actor FROM ({_PLACES}) p LEFT JOIN standing s USING (sha256)
+        WHERE p.place {compare} :place AND (s.grade IS NULL OR NOT :ungraded) ORDER BY p.place {order} LIMIT :most
         """,  # noqa: S608 - constants of this file
-        {"ungraded": ungraded_only, "after": after, "most": most},
+        {"ungraded": ungraded_only, "place": place, "most": most},
     ).fetchall()
-    return [_queued(case, row) for row in rows]
+    found = [_queued(case, row) for row in rows]
+    return found[::-1] if order else found
+
+
+def place_in_queue(case: Case, sha256: str) -> str | None:
+    """Where a content stands in the queue; None where the case has no such content."""
+    row = case.reader.execute(f"SELECT place FROM ({_PLACES}) WHERE sha256 = ?", (sha256,)).fetchone()  # noqa: S608
+    return row["place"] if row else None
 
 
 def _queued(case: Case, row: Any) -> dict[str, Any]:
@@ -266,8 +285,8 @@ def _queued(case: Case, row: Any) -> dict[str, Any]:
         "name": Address.parse(first["address"]).name if first else None,
         "address": first["address"] if first else None,
         "where": first["place"] if first else None,
-        "recovery": first["recovery"] if first else None,
         "containment": first["containment"] if first else None,
+        "recovery": dict(Counter(each["recovery"] for each in places)),
         "copies": len(places),
         "duration": (found.get("media") or {}).get("duration"),
         "sound": (found.get("media") or {}).get("sound"),
@@ -283,3 +302,31 @@ def addresses(case: Case, sha256: str) -> list[Address]:
         (sha256,),
     )
     return [Address.parse(row["address"]) for row in rows]
+
+
+def sets_used(case: Case) -> list[dict[str, Any]]:
+    """Matches by set, version, way and category of the set: distinct contents."""
+    rows = case.reader.execute(
+        'SELECT set_name AS "set", version, status, how, category, count(DISTINCT sha256) AS count FROM match '
+        "GROUP BY 1, 2, 3, 4, 5 ORDER BY status DESC, set_name, category, how"
+    )
+    return [dict(row) for row in rows]
+
+
+def known_summary(case: Case) -> dict[str, int]:
+    """Distinct contents that are notable by digest (`exact`), and those that only look so (`near`)."""
+    row = case.reader.execute(
+        f"SELECT total(exact_notable), total(near_notable AND NOT exact_notable) FROM ({_KNOWN})"  # noqa: S608
+    ).fetchone()
+    return {"exact": int(row[0]), "near": int(row[1])}
+
+
+def findings_used(case: Case) -> list[dict[str, Any]]:
+    rows = case.reader.execute("SELECT DISTINCT name, version, settings FROM finding ORDER BY 1, 2, 3")
+    return [dict(row) for row in rows]
+
+
+def scheme_in_use(case: Case) -> str | None:
+    """The category scheme of the last grade that stands; None while there is none."""
+    row = case.reader.execute("SELECT scheme FROM standing WHERE grade NOT NULL ORDER BY id DESC LIMIT 1").fetchone()
+    return row["scheme"] if row else None

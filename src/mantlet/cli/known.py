@@ -15,7 +15,7 @@ from mantlet.errors import EvidenceError, NotAllowedError, UsageError
 from mantlet.fingerprint import digests
 from mantlet.governance import keys
 from mantlet.known import read
-from mantlet.known.sets import KnownSet, Sets
+from mantlet.known.sets import Sets
 
 app = typer.Typer(no_args_is_help=True, help="Sets of known material: import, list, look up, remove.")
 
@@ -40,9 +40,7 @@ def import_set(
     """
     if not name.strip() or len(name) > 64:
         raise UsageError("A set needs a name of 1 to 64 characters.")
-    version = read.version_of(file)
-    new = KnownSet(0, name, version, status, file.name, 0, "", keys.actor(actor).name)
-    made = Sets().replace(read.records(file, plain), new)
+    made = read.import_file(Sets(), file, name, status, keys.actor(actor).name, plain)
     if as_json:
         print_json(made)
     else:

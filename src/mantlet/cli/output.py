@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
-results: Final = Console(highlight=False, soft_wrap=False)
+results: Final = Console(highlight=False, soft_wrap=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="The folder of the case.")]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from mantlet.errors import EvidenceError
-from mantlet.known.sets import Record
+from mantlet.known.sets import KnownSet, Record, Sets, Status
 
 COLUMNS: Final = ("md5", "sha1", "sha256", "pdq", "category", "note")
 _DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "pdq": 64}
@@ -20,7 +20,12 @@ _BY_LENGTH: Final = {32: "md5", 40: "sha1", 64: "sha256"}
 _LONGEST_FIELD: Final = 8192
 
 
-def version_of(path: Path) -> str:
+def import_file(sets: Sets, path: Path, name: str, status: Status, by: str, plain: str | None = None) -> KnownSet:
+    """Puts the records of a file in force as the set `name`. Raises EvidenceError, and then changes nothing."""
+    return sets.replace(name, _version_of(path), status, path.name, by, records(path, plain))
+
+
+def _version_of(path: Path) -> str:
     """The set's version: the first 16 hex digits of the SHA-256 of its file. Raises EvidenceError."""
     try:
         with path.open("rb") as file:

@@ -100,15 +100,17 @@ class Sets:
                 raise UsageError(f"There is no set '{name}' (there are: {known}); `mantlet known import` makes one.")
         return [there[name] for name in names] if names else list(there.values())
 
-    def replace(self, records: Iterable[Record], new: KnownSet) -> KnownSet:
-        """Puts `records` in force under `new.name`; if reading them fails midway, what was in force stays so."""
+    def replace(
+        self, name: str, version: str, status: Status, source: str, by: str, records: Iterable[Record]
+    ) -> KnownSet:
+        """Puts `records` in force under `name`; if reading them fails midway, what was in force stays so."""
         with self._database.write() as tx:
-            tx.execute("DELETE FROM record WHERE set_id = (SELECT id FROM known_set WHERE name = ?)", (new.name,))
-            tx.execute("DELETE FROM known_set WHERE name = ?", (new.name,))
+            tx.execute("DELETE FROM record WHERE set_id = (SELECT id FROM known_set WHERE name = ?)", (name,))
+            tx.execute("DELETE FROM known_set WHERE name = ?", (name,))
             number = tx.execute(
                 "INSERT INTO known_set (name, version, status, source, records, imported_at, imported_by) "
                 "VALUES (?,?,?,?,0,?,?)",
-                (new.name, new.version, new.status, new.source, now(), new.imported_by),
+                (name, version, status, source, now(), by),
             ).lastrowid
             tx.executemany(
                 "INSERT INTO record VALUES (?,?,?,?,?,?,?,?)",
@@ -118,7 +120,7 @@ class Sets:
                 "UPDATE known_set SET records = (SELECT count(*) FROM record WHERE set_id = ?) WHERE id = ?",
                 (number, number),
             )
-        return self.named([new.name])[0]
+        return self.named([name])[0]
 
     def remove(self, name: str) -> None:
         self.named([name])

@@ -9,7 +9,7 @@ import pytsk3
 
 from mantlet.evidence.stream import Slice, Stream
 from mantlet.evidence.trees.tsk import Image
-from mantlet.types import Entry, Step, escape
+from mantlet.types import Entry, Step
 
 # Types that hold no file system by definition (UEFI 2.10 and Microsoft's GPT types).
 _WITHOUT_FILES: Final = (
@@ -36,7 +36,7 @@ class Volumes:
     def walk(self) -> Iterator[Entry]:
         for start, size, description in self._parts:
             if not description.startswith(_WITHOUT_FILES):
-                yield Entry(Step("volume", start, escape(description)), size)
+                yield Entry(Step("volume", start), size)
 
     def open(self, step: Step) -> Stream:
         size = next(size for start, size, _ in self._parts if start == step.at)

@@ -1,0 +1,71 @@
+"""The HTML report of a case: counts, matches, exhibits, what was not read, how it was counted. No picture in it.
+
+One file without scripts or outside references, so that it can be disclosed, printed and kept.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mantlet import __version__
+from mantlet.case import queries
+from mantlet.case.case import Case
+from mantlet.errors import UsageError
+from mantlet.governance import ledger
+from mantlet.grading import scheme
+
+_UNREAD_PLACES = 500
+
+
+def write(case: Case, path: Path) -> None:
+    """Writes the report to `path`, replacing what was there only when it is whole.
+
+    Raises:
+        UsageError: not an .html name, or a folder that cannot be written to.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{path} does not end in .html, the one form of report there is yet.")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(render(case), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def render(case: Case) -> str:
+    """The report as text. Names from exhibits are escaped: they are hostile."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mantlet.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = lambda value: f"{value:,}"
+    return environment.get_template("report.html").render(facts(case))
+
+
+def facts(case: Case) -> dict[str, Any]:
+    """All that the report states."""
+    matrix = queries.matrix(case)
+    places = queries.unread_places(case, _UNREAD_PLACES + 1)
+    schemes = case.reader.execute("SELECT DISTINCT scheme FROM decision").fetchall()
+    return {
+        **matrix,
+        "case": case.id,
+        "made": ledger.now()[:19] + "Z",
+        "version": __version__,
+        "heads": [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))],
+        "schemes": [scheme.load(row["scheme"]) for row in schemes],
+        "tally": queries.tally(case),
+        "sets": queries.sets_used(case),
+        "known": queries.known_summary(case),
+        "findings": queries.findings_used(case),
+        "unread_places": places[:_UNREAD_PLACES],
+        "more_unread": len(places) > _UNREAD_PLACES,
+    }
