@@ -176,15 +176,20 @@ def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
         yield Rows(unread=[Unread(node.address, node.task, skip[task])])
         return
     watch.start(-1)
+    # Listing a large file system may take minutes: it is alive while it reads. Examining one entry may not.
+    reach.on_read = watch.beat if node.task is not Task.EXAMINE else _nothing
     try:
         yield from _TASKS[node.task](node, reach, watch)
     except Exception as error:  # noqa: BLE001 - the boundary around one node: parsers raise anything
         yield Rows(unread=[Unread(node.address, node.task, absent_for(error))])
 
 
-def _open(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
+def _nothing() -> None:
+    pass
+
+
+def _open(node: Node, reach: Reach, _watch: Watch) -> Iterator[Rows]:
     """An exhibit: what it holds, and whether its digest is known or must be computed."""
-    watch.beat()
     if reach.is_folder(node.address.exhibit):
         yield Rows(nodes=[Node(Task.WALK, node.address)])
         return
@@ -198,14 +203,19 @@ def _open(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
     else:
         contents = Node(Task.WALK, node.address)
     # The digest last: what is on the device comes first.
-    yield Rows(acquisitions=stored, nodes=[contents] if stored else [contents, Node(Task.ACQUIRE, node.address)])
+    yield Rows(acquisitions=stored, nodes=[contents, Node(Task.ACQUIRE, node.address)])
 
 
 def _acquire(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
-    """The exhibit's own digest, by its first full read."""
-    stream = reach.container(node.address.exhibit).stream
-    digest = digests.of_medium(stream, "sha256", watch.beat)
-    yield Rows(acquisitions=[Acquisition(node.address.exhibit, "sha256", digest, "computed", stream.size)])
+    """The exhibit's own digest, by a full read: computed, or compared with the one stored in the image."""
+    container = reach.container(node.address.exhibit)
+    size, found = container.stream.size, digests.of_medium(container.stream, container.stored or ["sha256"], watch.beat)
+    if not container.stored:
+        yield Rows(acquisitions=[Acquisition(node.address.exhibit, "sha256", found["sha256"], "computed", size)])
+    for algorithm, stored in container.stored.items():
+        if found[algorithm] != stored:
+            why = f"The medium has the {algorithm} {found[algorithm]}, and the image says {stored}"
+            raise RefusedError(Reason.DAMAGED, f"{why}: parts of it are damaged. Pictures may be missing or wrong.")
 
 
 def _walk(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:

@@ -203,6 +203,14 @@ def incomplete(case: Case) -> bool:
     return any(row["reason"] not in _EXPECTED for row in unread(case))
 
 
+def unusable(case: Case) -> list[tuple[str, str]]:
+    """Exhibits that could not be opened at all, or whose medium is damaged: the task that failed, and a sentence."""
+    rows = case.reader.execute(
+        "SELECT stage, id, path, detail FROM unread JOIN exhibit ON address = id WHERE stage != 'read' ORDER BY id, 1"
+    )
+    return [(row["stage"], f"{row['id']} ({row['path']}): {row['detail']}") for row in rows]
+
+
 def unfinished(case: Case) -> int:
     """Nodes that a scan has still to expand."""
     count: int = case.reader.execute("SELECT count(*) FROM node WHERE payload IS NOT NULL").fetchone()[0]
@@ -293,6 +301,10 @@ def _queued(case: Case, row: Any) -> dict[str, Any]:
         "known": known(case, row["sha256"]),
         "damaged": absent.get("media") or (absent.get("pdq") if Reason.DAMAGED in absent.get("pdq", "") else None),
     }
+
+
+def has_content(case: Case, sha256: str) -> bool:
+    return case.reader.execute("SELECT 1 FROM content WHERE sha256 = ?", (sha256,)).fetchone() is not None
 
 
 def addresses(case: Case, sha256: str) -> list[Address]:

@@ -6,7 +6,7 @@ Code that others must trust: numbered steps that raise.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,8 +90,8 @@ class ExhibitCheck(msgspec.Struct, frozen=True):
     sentence: str
 
 
-Digester = Callable[[Path, str], tuple[str, int]]
-"""Computes a digest of the medium at a path by an algorithm; returns it and the size read, in bytes."""
+Digester = Callable[[Path, Iterable[str]], tuple[dict[str, str], int]]
+"""Computes digests of the medium at a path by some algorithms; returns them and the size read, in bytes."""
 
 
 def verify_exhibits(case: Case, digester: Digester) -> Iterator[ExhibitCheck]:
@@ -115,8 +115,9 @@ def verify_exhibits(case: Case, digester: Digester) -> Iterator[ExhibitCheck]:
             if exhibit.form != "folder":
                 why = "has no digest yet: its first full read is not finished; run the same scan again"
             yield ExhibitCheck(exhibit.id, None, None, None, f"{exhibit.id} {why}.")
+        found, size = digester(Path(exhibit.path), [row["algorithm"] for row in recorded]) if recorded else ({}, 0)
         for row in recorded:
-            digest, size = digester(Path(exhibit.path), row["algorithm"])
+            digest = found[row["algorithm"]]
             if (digest, size) != (row["digest"], row["size"]):
                 raise IntegrityError(
                     f"Exhibit {exhibit.id} at {exhibit.path} is not what was scanned: its {row['algorithm']} is "

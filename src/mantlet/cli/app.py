@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mantlet import __version__
-from mantlet.cli import demo, exhibit, key, known, match, report, scan, show, verify
+from mantlet.cli import demo, exhibit, key, known, match, report, review, scan, show, verify
 from mantlet.cli import list as list_
 
 app = typer.Typer(
@@ -43,5 +43,6 @@ app.command("list")(list_.list_items)
 app.command()(exhibit.exhibit)
 app.add_typer(known.app, name="known")
 app.add_typer(key.app, name="key")
+app.command()(review.review)
 app.command()(report.report)
 app.command()(verify.verify)

@@ -69,9 +69,12 @@ def scan(
     elif opened.exhibits():
         print_matrix(opened)
         errors.print(f"Grade on a page: mantlet review {case}", markup=False)
-    incomplete = queries.incomplete(opened)
+    unusable = queries.unusable(opened)
+    for _, sentence in unusable:
+        say(f"Error: {sentence}")
+    codes = [error.exit_code for error in refused]
+    codes += [4 if stage == "acquire" else 3 for stage, _ in unusable]
+    codes += [1] if queries.incomplete(opened) else []
     opened.close()
-    if refused:
-        raise typer.Exit(refused[0].exit_code)
-    if incomplete:
-        raise typer.Exit(1)
+    if codes:
+        raise typer.Exit(codes[0])

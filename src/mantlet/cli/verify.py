@@ -10,7 +10,7 @@ import typer
 from mantlet.case import verify as checks
 from mantlet.case.case import open_case
 from mantlet.cli.output import CaseFolder, Json, print_json, progress_bar, results
-from mantlet.engine.scan import medium_digest
+from mantlet.engine.scan import medium_digests
 
 
 def verify(
@@ -29,7 +29,7 @@ def verify(
     exhibits = []
     if not record_only:
         with progress_bar("Reading the exhibits"):
-            exhibits = list(checks.verify_exhibits(opened, medium_digest))
+            exhibits = list(checks.verify_exhibits(opened, medium_digests))
     if as_json:
         print_json(
             {

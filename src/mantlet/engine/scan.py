@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -140,11 +140,11 @@ def _register_one(case: Case, path: Path, identity: str | None, reference: str |
     add_exhibit(case, Exhibit(name, str(path), form, size, reference, now()))
 
 
-def medium_digest(path: Path, algorithm: str) -> tuple[str, int]:
-    """The digest and size of the medium at `path`, for `mantlet verify`. Raises EvidenceError."""
+def medium_digests(path: Path, algorithms: Iterable[str]) -> tuple[dict[str, str], int]:
+    """The digests and the size of the medium at `path`. Raises EvidenceError."""
     stream = open_container(path).stream
     try:
-        return digests.of_medium(stream, algorithm, lambda: None), stream.size
+        return digests.of_medium(stream, algorithms, lambda: None), stream.size
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read to its end: {error}.") from error
 
@@ -165,9 +165,10 @@ def move_exhibit(case: Case, identity: str, path: Path) -> None:
         _check_folder(case, exhibit, path)
     elif not recorded:
         raise UsageError(f"{identity} has no digest yet, so nothing can show that {path} is the same; finish its scan.")
-    for row in recorded:
-        if medium_digest(path, row["algorithm"]) != (row["digest"], row["size"]):
-            raise IntegrityError(f"{path} is not {identity}: its {row['algorithm']} differs from the one recorded.")
+    if recorded:
+        wanted = {row["algorithm"]: row["digest"] for row in recorded}, recorded[0]["size"]
+        if medium_digests(path, wanted[0]) != wanted:
+            raise IntegrityError(f"{path} is not {identity}: its {' or '.join(wanted[0])} differs from the record.")
     with case.change() as change:
         change.tx.execute("UPDATE exhibit SET path = ? WHERE id = ?", (str(path), identity))
         change.record("exhibit moved", {"exhibit": identity, "from": exhibit.path, "to": str(path)})

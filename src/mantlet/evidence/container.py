@@ -79,6 +79,7 @@ def form_of(path: Path) -> str:
         raise EvidenceError(f"{path} is an empty file: nothing was acquired, or the copy failed.")
     refuse_unread(path, head, tail)
     if head.startswith(ewf.SIGNATURE):
+        ewf.segments(path)
         return "E01"
     if len(raw.split_segments(path)) > 1:
         return "split raw"

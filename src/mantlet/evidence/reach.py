@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.container import Container, form_of, open_container
-from mantlet.evidence.stream import Slice, Stream
+from mantlet.evidence.stream import Stream
 from mantlet.evidence.tree import Tree, open_tree
 from mantlet.evidence.trees.folder import Folder
 from mantlet.types import Address, Reason, escape
@@ -21,10 +21,12 @@ _OPEN_TREES: Final = 8
 class Reach:
     """Opens addresses within `exhibits` (exhibit id -> path), keeping the last few trees open.
 
-    Not for several threads at once: file systems and archives keep positions.
+    Not for several threads at once: file systems and archives keep positions. `on_read` is called at each read of an
+    exhibit's medium, for whoever wants to know that a long listing moves on.
     """
 
     def __init__(self, exhibits: Mapping[str, str]) -> None:
+        self.on_read: Callable[[], None] = lambda: None
         self._exhibits = exhibits
         self._containers: dict[str, Container] = {}
         self._trees: OrderedDict[Address, Tree] = OrderedDict()
@@ -51,8 +53,7 @@ class Reach:
         return self.tree(parent).open(address.steps[-1])
 
     def _media(self, exhibit: str) -> Stream:
-        stream = self.container(exhibit).stream
-        return Slice(stream, 0, stream.size)  # closing it leaves the exhibit open
+        return _Medium(self.container(exhibit).stream, self)
 
     def tree(self, address: Address) -> Tree:
         """What lies at an address, to be listed. Raises as `open`."""
@@ -73,4 +74,18 @@ class Reach:
         except RefusedError:
             raise
         except Exception as error:  # a hostile archive makes its parser raise anything
-            raise RefusedError(Reason.UNREADABLE, f"It cannot be opened: {error or type(error).__name__}.") from error
+            text = " ".join(str(error).split())[:200] or type(error).__name__
+            raise RefusedError(Reason.UNREADABLE, f"It cannot be opened: {text}.") from error
+
+
+class _Medium(Stream):
+    """An exhibit's medium that says when it is read; closing it leaves the exhibit open for others."""
+
+    def __init__(self, stream: Stream, reach: Reach) -> None:
+        super().__init__(stream.size)
+        self._stream = stream
+        self._reach = reach
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        self._reach.on_read()
+        return self._stream.read_at(offset, length)

@@ -7,7 +7,7 @@ can be made on purpose, so a match on one of them alone never makes a file "know
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -59,17 +59,18 @@ def of_stream(file: Readable, beat: Callable[[], None]) -> Digests:
     return Digests(md5, sha1, sha256, size)
 
 
-def of_medium(medium: Medium, algorithm: str, beat: Callable[[], None]) -> str:
-    """One digest (as `hashlib` names it) of a whole medium, in reads of 1 MiB, calling `beat` at each.
+def of_medium(medium: Medium, algorithms: Iterable[str], beat: Callable[[], None]) -> dict[str, str]:
+    """Digests (by `hashlib`'s names) of a whole medium in one read, in pieces of 1 MiB, calling `beat` at each.
 
     Raises:
         OSError: it cannot be read to the end it states.
     """
-    whole = hashlib.new(algorithm, usedforsecurity=False)
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     for offset in range(0, medium.size, MIB):
         beat()
         chunk = medium.read_at(offset, MIB)
         if len(chunk) != min(MIB, medium.size - offset):
             raise OSError(f"the medium ends at byte {offset + len(chunk):,} of {medium.size:,}")
-        whole.update(chunk)
-    return whole.hexdigest()
+        for each in hashes.values():
+            each.update(chunk)
+    return {name: each.hexdigest() for name, each in hashes.items()}

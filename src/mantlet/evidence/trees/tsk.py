@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 import pytsk3
 
 from mantlet import settings
 from mantlet.evidence.stream import Stream
+from mantlet.evidence.trees.allocation import Allocated, allocation
 from mantlet.types import Absent, Entry, Reason, Recovery, Step, Times, escape
 
 _FAT: Final = (
@@ -18,9 +20,10 @@ _FAT: Final = (
     pytsk3.TSK_FS_TYPE_FAT32,
     pytsk3.TSK_FS_TYPE_EXFAT,
 )
-_NTFS: Final = (pytsk3.TSK_FS_TYPE_NTFS,)
-_NTFS_SYSTEM_RECORDS: Final = 24
+_CONTENT: Final = (pytsk3.TSK_FS_ATTR_TYPE_DEFAULT, pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_GONE: Final = "A deleted name whose record no longer says where the content was."
+_OVERWRITTEN: Final = "A deleted file: other files lie where its content was."
 
 
 class Image(pytsk3.Img_Info):  # type: ignore[misc]
@@ -31,7 +34,10 @@ class Image(pytsk3.Img_Info):  # type: ignore[misc]
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
     def read(self, offset: int, size: int) -> bytes:
-        return self._stream.read_at(offset, size)
+        try:
+            return self._stream.read_at(offset, size)
+        except OSError:
+            return b""  # TSK takes a short read for a bad sector, which costs only what lies there
 
     def get_size(self) -> int:
         return self._stream.size
@@ -41,43 +47,52 @@ class Image(pytsk3.Img_Info):  # type: ignore[misc]
 
 
 class FileSystem:
-    """The tree of one file system: its live files, then what is left of deleted ones.
+    """The tree of one file system: its live files, and what is left of deleted ones.
 
-    A deleted file's directory entry is believed only as far as the record it names still agrees:
-    NTFS raises a record's sequence number on deletion, so a name's number must be the record's or one less;
-    on any system a record that is allocated again belongs to another file, or to this one moved elsewhere.
+    A file is live if its name and its record are allocated and every folder above it is live. A deleted name is
+    believed as far as the rest of the file system still agrees with it:
+
+    1. its record is free: one allocated again belongs to another file, or to this one moved elsewhere;
+    2. where the name stands apart from the record (NTFS, orphans), its sequence number is the record's less one,
+       which deletion adds;
+    3. the record leads to as many blocks as the size needs, and none of them belongs to a live file.
+
+    On FAT and exFAT a deleted file is taken to be contiguous, as nothing else is left to go by: one that was in
+    pieces comes back damaged.
     """
 
     def __init__(self, stream: Stream) -> None:
         self._fs = pytsk3.FS_Info(Image(stream))
-        self._fat = self._fs.info.ftype in _FAT
-        self._ntfs = self._fs.info.ftype in _NTFS
+        self._kind = self._fs.info.ftype
         self._root = self._fs.info.root_inum
         self._orphans = self._fs.info.last_inum  # TSK's virtual $OrphanFiles folder is its last record
+        self._sequences = 1 << (16 if self._kind == pytsk3.TSK_FS_TYPE_NTFS else 32)
+
+    @cached_property
+    def _allocated(self) -> Allocated | None:
+        return allocation(self._fs)
 
     def walk(self) -> Iterator[Entry]:
         folders: set[int] = set()
         deleted: set[int] = set()
         yield from self._walk(self._root, b"", Recovery.LIVE, folders, deleted)
+        yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, folders, deleted)
 
     def _walk(
-        self, record: int, path: bytes, inherited: Recovery, folders: set[int], deleted: set[int]
+        self, record: int, path: bytes, recovery: Recovery, folders: set[int], deleted: set[int]
     ) -> Iterator[Entry]:
-        """One folder and all below it. `folders`: records of folders entered, against loops; `deleted`: records
-        of deleted files listed, which several stale names may point to."""
+        """One folder and all below it. `folders`: records of folders entered, against loops; `deleted`: records of
+        deleted files listed, to which several stale names may point."""
         if record in folders:
             return
         folders.add(record)
-        if path.count(b"/") > settings.TREE_DEPTH:
-            absent = Absent(Reason.LIMIT, f"Folders are nested more than {settings.TREE_DEPTH} deep.")
-            yield Entry(Step("file", record, escape(path)), 0, absent=absent)
-            return
         try:
+            if path.count(b"/") > settings.TREE_DEPTH:
+                yield _unlisted(record, path, Reason.LIMIT, f"Folders are nested over {settings.TREE_DEPTH} deep.")
+                return
             listing = list(self._fs.open_dir(inode=record))
         except OSError:
-            if inherited is Recovery.LIVE:
-                absent = Absent(Reason.UNREADABLE, "The folder cannot be listed: its data is damaged.")
-                yield Entry(Step("file", record, escape(path or b"/")), 0, absent=absent)
+            yield from self._unlistable(record, path, recovery, deleted)
             return
         below = []
         for file in listing:
@@ -85,46 +100,82 @@ class FileSystem:
             if name is None or name.name in (b".", b"..", b"$OrphanFiles"):
                 continue
             full = path + b"/" + name.name
-            gone = inherited is Recovery.DELETED or bool(int(name.flags) & pytsk3.TSK_FS_NAME_FLAG_UNALLOC)
-            meta = self._meta(file, name)
-            is_folder = _is_folder(name, meta)
-            if not gone:
-                if is_folder:
-                    below.append((name.meta_addr, full, Recovery.LIVE))
-                elif meta is not None and meta.type == pytsk3.TSK_FS_META_TYPE_REG:
-                    yield self._entry(name.meta_addr, full, meta, Recovery.LIVE)
-                elif meta is None and name.type == pytsk3.TSK_FS_NAME_TYPE_REG:
-                    absent = Absent(Reason.UNREADABLE, "The file's record cannot be read.")
-                    yield Entry(Step("file", name.meta_addr, escape(full)), 0, absent=absent)
-                continue
-            if meta is not None and int(meta.flags) & pytsk3.TSK_FS_META_FLAG_ALLOC:
-                continue
-            if is_folder:
-                below.append((name.meta_addr, full, Recovery.DELETED))
-            elif name.meta_addr not in deleted:
+            meta, state = self._judge(file, recovery)
+            if meta is None or state is None:
+                if state is not None and name.meta_addr not in deleted:
+                    yield _absent(name.meta_addr, full, state, Reason.GONE, _GONE)
+            elif meta.type in (pytsk3.TSK_FS_META_TYPE_DIR, pytsk3.TSK_FS_META_TYPE_VIRT_DIR):
+                below.append((name.meta_addr, full, state))
+            elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and state is Recovery.LIVE:
+                yield self._entry(name.meta_addr, full, meta, state)
+            elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and name.meta_addr not in deleted:
                 deleted.add(name.meta_addr)
-                yield self._deleted(name, full, meta)
-        for child, full, recovery in below:
-            yield from self._walk(child, full, recovery, folders, deleted)
-        if record == self._root:
-            yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, folders, deleted)
+                yield from self._deleted(name.meta_addr, full, meta)
+        for child, full, state in below:
+            yield from self._walk(child, full, state, folders, deleted)
 
-    def _meta(self, file: Any, name: Any) -> Any:
-        if file.info.meta is not None or not name.meta_addr:
-            return file.info.meta
-        try:
-            return self._fs.open_meta(inode=name.meta_addr).info.meta
-        except OSError:
-            return None
+    def _judge(self, file: Any, inherited: Recovery) -> tuple[Any, Recovery | None]:
+        """The record a name leads to (None: none any more) and whether the file is live or deleted (None: the name
+        says nothing, being left over from a file that lives on)."""
+        name, meta = file.info.name, file.info.meta
+        stale = inherited is Recovery.DELETED or not int(name.flags) & pytsk3.TSK_FS_NAME_FLAG_ALLOC
+        if meta is None and not name.meta_addr:
+            return None, None
+        if meta is None:
+            try:
+                meta = self._fs.open_meta(inode=name.meta_addr).info.meta
+            except OSError:
+                return None, Recovery.DELETED if stale else Recovery.LIVE
+            if meta.seq != (name.meta_seq + 1) % self._sequences:
+                return None, Recovery.DELETED
+            stale = True
+        if int(meta.flags) & pytsk3.TSK_FS_META_FLAG_ALLOC:
+            return meta, None if stale else Recovery.LIVE
+        return meta, Recovery.DELETED
 
-    def _deleted(self, name: Any, path: bytes, meta: Any) -> Entry:
-        if meta is None or not meta.size or meta.type != pytsk3.TSK_FS_META_TYPE_REG:
-            absent = Absent(Reason.GONE, "A deleted name whose record no longer says where the content was.")
-        elif self._ntfs and meta.seq not in (name.meta_seq, name.meta_seq + 1):
-            absent = Absent(Reason.GONE, "A deleted name whose record has been used again since.")
+    def _deleted(self, record: int, path: bytes, meta: Any) -> Iterator[Entry]:
+        if not meta.size:  # ext3 and ext4 wipe it; a nameless record (orphan) without content says nothing at all
+            if not path.startswith(b"/$OrphanFiles"):
+                yield _absent(record, path, Recovery.DELETED, Reason.GONE, _GONE)
+        elif self._overwritten(record, meta.size):
+            yield _absent(record, path, Recovery.DELETED, Reason.GONE, _OVERWRITTEN)
         else:
-            return self._entry(name.meta_addr, path, meta, Recovery.DELETED)
-        return Entry(Step("file", name.meta_addr, escape(path)), 0, Recovery.DELETED, absent=absent)
+            yield self._entry(record, path, meta, Recovery.DELETED)
+
+    def _overwritten(self, record: int, size: int) -> bool:
+        try:
+            for attribute in self._fs.open_meta(inode=record):
+                if attribute.info.type not in _CONTENT or attribute.info.name:
+                    continue
+                if int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES:
+                    return False
+                runs = [(run.addr, run.len, int(run.flags)) for run in attribute]
+                if sum(length for _, length, _ in runs) * self._fs.info.block_size < size:
+                    return True
+                return self._allocated is not None and any(
+                    self._allocated(block)
+                    for start, length, flags in runs
+                    if not flags & pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE
+                    for block in range(start, start + length)
+                )
+        except (OSError, IndexError, ValueError):
+            pass
+        return True  # nothing says where the content is
+
+    def _unlistable(self, record: int, path: bytes, recovery: Recovery, deleted: set[int]) -> Iterator[Entry]:
+        """TSK gives up on all orphans when one orphaned folder is damaged; ext2, which keeps their blocks, is then
+        asked record by record, and ext3 and ext4, which do not, have nothing to give."""
+        if recovery is Recovery.LIVE:
+            yield _unlisted(record, path or b"/", Reason.UNREADABLE, "The folder cannot be listed: it is damaged.")
+        elif record == self._orphans and self._kind == pytsk3.TSK_FS_TYPE_EXT2:
+            for number in range(self._fs.info.first_inum, self._orphans):
+                meta = self._fs.open_meta(inode=number).info.meta
+                is_free = not int(meta.flags) & pytsk3.TSK_FS_META_FLAG_ALLOC
+                if is_free and meta.size and meta.type == pytsk3.TSK_FS_META_TYPE_REG and number not in deleted:
+                    yield from self._deleted(number, f"{path.decode()}/OrphanFile-{number}".encode(), meta)
+        elif record == self._orphans and self._kind not in (pytsk3.TSK_FS_TYPE_EXT3, pytsk3.TSK_FS_TYPE_EXT4):
+            why = "Deleted files that have lost their folder cannot be listed: one of their folders is damaged."
+            yield _unlisted(record, path, Reason.GONE, why)
 
     def _entry(self, record: int, path: bytes, meta: Any, recovery: Recovery) -> Entry:
         times = Times(*(self._time(seconds) for seconds in (meta.crtime, meta.mtime, meta.atime)))
@@ -135,7 +186,7 @@ class FileSystem:
         if not seconds:
             return None
         try:
-            if self._fat:
+            if self._kind in _FAT:
                 return f"{datetime.fromtimestamp(seconds).isoformat()}-00:00"
             return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
         except (ValueError, OverflowError, OSError):
@@ -145,10 +196,12 @@ class FileSystem:
         return File(self._fs.open_meta(inode=step.at))
 
 
-def _is_folder(name: Any, meta: Any) -> bool:
-    if meta is not None:
-        return bool(meta.type in (pytsk3.TSK_FS_META_TYPE_DIR, pytsk3.TSK_FS_META_TYPE_VIRT_DIR))
-    return bool(name.type == pytsk3.TSK_FS_NAME_TYPE_DIR)
+def _absent(record: int, path: bytes, recovery: Recovery, reason: Reason, detail: str) -> Entry:
+    return Entry(Step("file", record, escape(path)), 0, recovery, absent=Absent(reason, detail))
+
+
+def _unlisted(record: int, path: bytes, reason: Reason, detail: str) -> Entry:
+    return _absent(record, path, Recovery.LIVE, reason, detail)
 
 
 class File(Stream):
