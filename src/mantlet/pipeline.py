@@ -337,14 +337,20 @@ _TASKS: Final = {Task.OPEN: _open, Task.WALK: _walk, Task.EXAMINE: _examine, Tas
 # -- looking -----------------------------------------------------------------------------------------------------
 
 
-def draw(address: Address, reach: Reach, side: int) -> Image.Image:
-    """The picture, or a clip's first key frame, within a square of `side` pixels: for showing, never for storing."""
+def draw(address: Address, reach: Reach, side: int, sha256: str) -> Image.Image:
+    """The picture, or a clip's first key frame, within a square of `side` pixels: for showing, never for storing.
+
+    A picture is refused whose bytes are no longer those scanned, `sha256`; of a clip they are too many to check.
+    """
     with reach.open(address) as stream:
         form = probe.probe(stream.read_at(0, probe.HEAD_BYTES))
         if form is not None and form.kind is Kind.MOVING:
             pixels = clip.first_frame(stream)
         else:
-            pixels = picture.decode(stream.read_at(0, min(stream.size, settings.IN_MEMORY_BYTES))).pixels
+            data = stream.read_at(0, min(stream.size, settings.IN_MEMORY_BYTES))
+            if digests.of_bytes(data).sha256 != sha256:
+                raise RefusedError(Reason.UNREADABLE, "Other bytes lie there now than when it was scanned.")
+            pixels = picture.decode(data).pixels
         return picture.thumbnail(pixels, side)
 
 

@@ -46,7 +46,10 @@ class Scan:
 
     def add(self, nodes: Iterable[Node]) -> None:
         """Puts nodes to the end of the work; those known already stay as they are."""
-        self._rows.nodes.extend(nodes)
+        known = self._case.reader.execute
+        self._rows.nodes.extend(
+            node for node in nodes if not known("SELECT 1 FROM node WHERE key = ?", (node.key,)).fetchone()
+        )
         self.flush()
 
     def take(self) -> Node | None:
@@ -83,8 +86,9 @@ class Scan:
             self.flush()
 
     def done(self, node: Node) -> None:
-        """The node is expanded: stored in the same transaction as its last rows."""
+        """The node is expanded: stored at once, with its last rows, so that a kill repeats only nodes in flight."""
         self._done.append(node.key)
+        self.flush()
 
     def again(self, node: Node) -> None:
         """Back to the work, as `node` now says: with the entries to skip that cost a worker its life."""

@@ -18,10 +18,11 @@ import msgspec
 from mantlet import settings
 from mantlet.engine import messages
 from mantlet.engine.messages import Answer, Draw, Drawn, Expand, Expanded, Found, Ready, Request
-from mantlet.types import Absent, Node, Reason, Rows, Step
+from mantlet.types import Absent, Address, Node, Reason, Rows, Step
 
 _TICK_SECONDS: Final = 0.5
 _LONGEST_MESSAGE: Final = 256 * settings.MIB
+_NONSENSE: Final = Absent(Reason.CRASHED, "The process that read it gave an answer that cannot be right.")
 
 
 class Work(Protocol):
@@ -90,10 +91,9 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
     about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
     try:
         while True:
-            for each in pool:
+            for number, each in enumerate(pool):
                 if each not in busy and (node := work.take()) is not None:
-                    busy[each] = node
-                    each.send(Expand(node, exhibits))
+                    busy[_hand_out(pool, number, Expand(node, exhibits))] = node
             if not busy:
                 return {**about, "memory": peak}
             for ready in wait([each.pipe for each in busy], timeout=_TICK_SECONDS):
@@ -102,8 +102,11 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
                     answer = each.receive()
                     if isinstance(answer, Found):
                         _check_own(answer.rows, busy[each])
-                except (EOFError, OSError, ValueError):  # dead, or talking nonsense
+                except (EOFError, OSError):  # it died
                     _replace(pool, each, busy, work, None)
+                    continue
+                except (ValueError, RecursionError):  # it talks nonsense
+                    _replace(pool, each, busy, work, _NONSENSE)
                     continue
                 if isinstance(answer, Found):
                     work.merge(answer.rows)
@@ -120,14 +123,31 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
         work.flush()
 
 
+def _hand_out(pool: list[Worker], number: int, request: Expand) -> Worker:
+    """Gives a worker of the pool its next node; one that died while it had none is replaced, and nothing blamed."""
+    while True:
+        try:
+            pool[number].send(request)
+            return pool[number]
+        except OSError:
+            pool[number].end()
+            pool[number] = Worker()
+
+
 def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent | None) -> None:
-    """Puts a new worker in the place of one that died, and the blame on the entry it was at."""
-    node, entry = busy.pop(each), int(each.clock[0])
+    """Puts a new worker in the place of one that died, and the blame on the entry it was at.
+
+    A worker that was taken over may say that it was at another entry, or nowhere: an entry that has been blamed
+    twice is read no more, so a third death is the node's. Else such a worker could make the scan go on for ever.
+    """
+    node, entry = busy.pop(each), each.clock[0]
     code = each.end()
     if absent is None:
         what = signal.Signals(-code).name if code and code < 0 else f"exit {code}"
         absent = Absent(Reason.CRASHED, f"The process that read it ended abruptly ({what}).")
-    step = node.entries[entry].step if 0 <= entry < len(node.entries) else Step(node.task)
+    step = node.entries[int(entry)].step if 0 <= entry < len(node.entries) else Step(node.task)
+    if [blamed for blamed, _ in node.skip].count(step) > 1:
+        step = Step(node.task)
     work.again(msgspec.structs.replace(node, skip=(*node.skip, (step, absent))))
     pool[pool.index(each)] = Worker()
 
@@ -135,6 +155,7 @@ def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: W
 def _check_own(rows: Rows, node: Node) -> None:
     """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would."""
     addresses = [row.address for group in (rows.items, rows.unread, rows.nodes) for row in group]
+    addresses += [Address(row.exhibit) for row in rows.acquisitions]
     for address in addresses:
         if not address.within(node.address):
             raise ValueError(f"a worker expanding {node.address} speaks of {address}")

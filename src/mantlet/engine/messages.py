@@ -21,8 +21,10 @@ class Expand(msgspec.Struct, frozen=True, tag=True):
 
 
 class Draw(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a picture within a square of `side` pixels; `veiled`: grey, and blurred until no detail is left."""
+    """Asks for the picture `sha256` at an address, within a square of `side` pixels; `veiled`: grey, and blurred until
+    no detail is left."""
 
+    sha256: str
     address: Address
     exhibits: dict[str, str]
     side: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import signal
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
@@ -53,6 +55,7 @@ class _Watch:
 def main(pipe: Connection, clock: Clock) -> None:
     """Serves requests until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to handle
+    _end_with_engine()
     silence = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders write to these
         os.dup2(silence, descriptor)
@@ -81,9 +84,16 @@ def main(pipe: Connection, clock: Clock) -> None:
             return
 
 
+def _end_with_engine() -> None:
+    """Lets the kernel end this process with the fork server, which ends with the engine: else a worker that a decoder
+    holds would outlive an engine that was killed (prctl(2), PR_SET_PDEATHSIG; Linux only)."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def _drawn(request: Draw, reach: Reach) -> Drawn:
     try:
-        image = pipeline.draw(request.address, reach, request.side)
+        image = pipeline.draw(request.address, reach, request.side, request.sha256)
         if request.veiled:
             image = veil(image)
         file = io.BytesIO()

@@ -121,7 +121,7 @@ def _refuse_size(image: Image.Image) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "HEIF":  # libheif turns the pixels itself
+    if image.format in ("HEIF", "TIFF"):  # turned by libheif, and by Pillow as it loads
         return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)

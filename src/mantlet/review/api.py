@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from mantlet.case import decisions, queries
 from mantlet.case.case import Case
 from mantlet.case.decisions import Seen
-from mantlet.engine.worker import Drawn
+from mantlet.engine.messages import Drawn
 from mantlet.errors import MantletError, UsageError
 from mantlet.governance.keys import Actor
 from mantlet.grading.scheme import Scheme

@@ -17,25 +17,26 @@ Context = Literal["grid", "always"]
 
 
 class Key(msgspec.Struct, frozen=True):
-    """`keys` do `action`; the first is the one printed. `held`: only for as long as it is held down."""
+    """Any of `keys` does `action`. `held`: only for as long as it is held down; `repeats`: again and again then."""
 
     action: str
     keys: tuple[str, ...]
     help: str
     context: Context = "grid"
     held: bool = False
+    repeats: bool = False
 
 
 KEYS: Final = (
     Key("reveal", (" ",), "hold to look at the picture clearly; let go and it is hidden", held=True),
     Key("undo", ("u", "Control+z", "Meta+z"), "take back your last grade, and go there"),
     Key("next-ungraded", ("n",), "go to the next ungraded one"),
-    Key("left", ("ArrowLeft",), "one back"),
-    Key("right", ("ArrowRight",), "one on"),
-    Key("up", ("ArrowUp",), "one row up"),
-    Key("down", ("ArrowDown",), "one row down"),
-    Key("page-back", ("PageUp",), "one page back"),
-    Key("page-on", ("PageDown",), "one page on"),
+    Key("left", ("ArrowLeft",), "one back", repeats=True),
+    Key("right", ("ArrowRight",), "one on", repeats=True),
+    Key("up", ("ArrowUp",), "one row up", repeats=True),
+    Key("down", ("ArrowDown",), "one row down", repeats=True),
+    Key("page-back", ("PageUp",), "one page back", repeats=True),
+    Key("page-on", ("PageDown",), "one page on", repeats=True),
     Key("first", ("Home",), "to the first"),
     Key("last", ("End",), "to the last"),
     Key("blank", ("p", "Escape"), "blank the whole page; again to go on", "always"),

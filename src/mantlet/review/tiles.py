@@ -13,7 +13,7 @@ from typing import Final
 from mantlet.case import queries
 from mantlet.case.case import Case
 from mantlet.engine.local import Drawer
-from mantlet.engine.worker import Draw, Drawn
+from mantlet.engine.messages import Draw, Drawn
 from mantlet.settings import MIB
 from mantlet.types import Absent, Reason
 
@@ -55,7 +55,7 @@ class Tiles:
         exhibits = {each.id: each.path for each in self._case.exhibits()}
         drawn = Drawn(absent=Absent(Reason.NOT_RUN, "There is no such content in this case."))
         for address in queries.addresses(self._case, sha256)[:_COPIES]:
-            drawn = easel.draw(Draw(address, exhibits, side, veiled))
+            drawn = easel.draw(Draw(sha256, address, exhibits, side, veiled))
             if drawn.absent is None or drawn.absent.reason in (Reason.CRASHED, Reason.LIMIT):
                 break  # a copy has the same bytes, and would cost another worker
         return drawn

@@ -1,0 +1,117 @@
+"""Workers that go wrong on purpose, where a real one meets a file that breaks its decoder or takes it over.
+
+`serve` stands in for what `mantlet.engine.local` starts in a new process, so that nothing of this is in the product.
+Everything around it is real: the process, its box, the pipe and the engine that looks after it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mantlet import pipeline
+from mantlet.engine import worker
+from mantlet.engine.messages import Found, encode
+from mantlet.types import Acquisition, Address, Containment, Item, Node, Place, Recovery, Rows, Task, Times
+
+
+def mark(fault: str) -> bytes:
+    """What a picture must hold to make its decoder go wrong in that way."""
+    return f"fault {fault}.".encode()
+
+
+def mark_of_reading(fault: str) -> bytes:
+    """What a file must hold to make even its digests go wrong in that way."""
+    return f"fault of reading {fault}.".encode()
+
+
+def serve(pipe: Connection, clock: Any) -> None:
+    """As a worker does, until it comes to what is marked."""
+
+    def marked(mark_of: Callable[[str], bytes], function: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        def call(data: bytes) -> Any:
+            for name, fault in _FAULTS.items():
+                if mark_of(name) in data:
+                    fault(pipe, clock)
+            return function(data)
+
+        return call
+
+    pipeline.picture.decode = marked(mark, pipeline.picture.decode)  # type: ignore[attr-defined]
+    pipeline.digests.of_bytes = marked(mark_of_reading, pipeline.digests.of_bytes)  # type: ignore[attr-defined]
+    walk = pipeline._TASKS[Task.WALK]
+
+    def walked(node: Node, *others: Any) -> Iterator[Rows]:
+        if node.address.name == "killed on listing.zip":
+            _killed(pipe, clock)
+        return walk(node, *others)
+
+    pipeline._TASKS[Task.WALK] = walked
+    worker.main(pipe, clock)
+
+
+def _killed(_pipe: Connection, _clock: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crashed(_pipe: Connection, _clock: Any) -> None:
+    ctypes.string_at(0)
+
+
+def _left(_pipe: Connection, _clock: Any) -> None:
+    os._exit(3)
+
+
+def _stood_still(_pipe: Connection, clock: Any) -> None:
+    clock[1] -= 3600  # as if it had begun an hour ago
+    threading.Event().wait()
+
+
+def _greedy(_pipe: Connection, _clock: Any) -> None:
+    bytearray(1 << 40)
+
+
+def _nonsense(pipe: Connection, _clock: Any) -> None:
+    pipe.send_bytes(b"nonsense")
+    threading.Event().wait()
+
+
+def _foreign_item(pipe: Connection, _clock: Any) -> None:
+    item = Item(Address("OTHER"), "0" * 64, 1, Recovery.LIVE, Containment.FILE, Place.OTHER, Times())
+    pipe.send_bytes(encode(Found(Rows(items=[item]))))
+    threading.Event().wait()
+
+
+def _foreign_digest(pipe: Connection, _clock: Any) -> None:
+    pipe.send_bytes(encode(Found(Rows(acquisitions=[Acquisition("OTHER", "sha256", "0" * 64, "computed", 1)]))))
+    threading.Event().wait()
+
+
+def _clock_broken(_pipe: Connection, clock: Any) -> None:
+    clock[0] = math.nan
+    os._exit(3)
+
+
+def _blames_another(_pipe: Connection, clock: Any) -> None:
+    clock[0] = 0
+    os._exit(3)
+
+
+_FAULTS = {
+    "killed": _killed,
+    "crashed": _crashed,
+    "left": _left,
+    "stood still": _stood_still,
+    "greedy": _greedy,
+    "nonsense": _nonsense,
+    "foreign item": _foreign_item,
+    "foreign digest": _foreign_digest,
+    "clock broken": _clock_broken,
+    "blames another": _blames_another,
+}

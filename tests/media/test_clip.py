@@ -1,0 +1,99 @@
+"""Clips as key frames, duration and sound; made by code."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from mantlet import settings
+from mantlet.errors import RefusedError
+from mantlet.evidence.stream import Memory
+from mantlet.media import clip
+
+
+def video(seconds: int, *, width: int = 320, height: int = 240, sound: bool = False, gop: int = 10) -> bytes:
+    """MPEG-4 at 10 frames a second; a key frame every `gop` frames; each second another colour."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.gop_size, stream.pix_fmt = width, height, gop, "yuv420p"
+        tone: Any = container.add_stream("aac", rate=8000, layout="mono") if sound else None
+        for number in range(seconds * 10):
+            pixels = np.zeros((height, width, 3), np.uint8)
+            pixels[:, : 10 + (number // 10 * 37) % (width - 10)] = (number // 10 * 53 % 256, 120, 200)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+        if tone:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 8000
+            container.mux(tone.encode(frame))
+            container.mux(tone.encode())
+    return file.getvalue()
+
+
+def test_a_clip_says_its_size_duration_and_whether_there_is_sound() -> None:
+    about, _ = clip.open_clip(Memory(video(3, sound=True)))
+    assert (about.width, about.height, about.sound, about.codec) == (320, 240, True, "mpeg4")
+    assert about.duration == pytest.approx(3.0, abs=0.2)
+    assert clip.open_clip(Memory(video(3)))[0].sound is False
+
+
+def test_every_key_frame_of_a_short_clip_is_given_in_order() -> None:
+    _, frames = clip.open_clip(Memory(video(4)))
+    assert [frame.seconds for frame in frames] == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=0.01)
+
+
+def test_a_long_clip_is_sampled_evenly_from_start_to_end() -> None:
+    _, frames = clip.open_clip(Memory(video(200, width=64, height=48)))
+    times = [frame.seconds for frame in frames]
+    assert len(times) <= 2 * settings.KEY_FRAMES
+    assert times == sorted(set(times))
+    assert times[0] == 0.0
+    assert times[-1] > 190
+    assert max(b - a for a, b in itertools.pairwise(times)) < 8
+
+
+def test_what_is_cut_or_no_clip_at_all_is_refused_by_an_exception() -> None:
+    data = video(3)
+    with pytest.raises((OSError, ValueError)):
+        clip.open_clip(Memory(data[: len(data) // 2]))
+    with pytest.raises((OSError, ValueError)):
+        clip.open_clip(Memory(b"\x00\x00\x00\x18ftypisom" + bytes(100)))
+
+
+def test_sound_alone_is_no_clip() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        tone: Any = container.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(tone.encode(frame))
+        container.mux(tone.encode())
+    with pytest.raises(RefusedError, match="no stream of pictures"):
+        clip.open_clip(Memory(file.getvalue()))
+
+
+def test_an_animation_gives_frames_over_its_whole_length() -> None:
+    images = [Image.new("RGB", (40, 30), (value, 0, 0)) for value in range(0, 250, 2)]
+    file = io.BytesIO()
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=50)
+    about, frames = clip.animation_frames(file.getvalue())
+    listed = list(frames)
+    assert (about.width, about.height, about.sound) == (40, 30, False)
+    assert len(listed) == 2 * settings.KEY_FRAMES
+    assert listed[-1].seconds > 6
+
+
+def test_real_clips_give_frames(shared: Path) -> None:
+    for path in sorted((shared / "videos").iterdir()):
+        with path.open("rb") as file:
+            about, frames = clip.open_clip(file)
+            assert about.sound
+            assert len(list(frames)) >= 3
