@@ -110,7 +110,9 @@ def test_every_live_and_every_deleted_picture_of_a_file_system_is_listed(
     for recovery in ("live", "deleted"):
         wanted = Counter(r["sha256"] for r in truth if r["recovery"] == recovery and r["picture"] and r["size"])
         got = Counter(
-            item["sha256"] for item in items if item["recovery"] == recovery and item["name"] not in PLAUSIBLE
+            item["sha256"]
+            for item in items
+            if item["recovery"] == recovery and (item["sha256"] in wanted or item["name"] not in PLAUSIBLE)
         )
         assert got == wanted
 

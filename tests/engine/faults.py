@@ -13,12 +13,29 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from mantlet import pipeline
-from mantlet.engine import worker
-from mantlet.engine.messages import Found, encode
-from mantlet.types import Acquisition, Address, Containment, Item, Node, Place, Recovery, Rows, Task, Times
+from mantlet.engine import local, worker
+from mantlet.engine.messages import Expand, Found, encode
+from mantlet.types import (
+    Acquisition,
+    Address,
+    Containment,
+    Entry,
+    Finding,
+    Item,
+    Node,
+    Place,
+    Recovery,
+    Rows,
+    Step,
+    Task,
+    Times,
+)
+
+_HELD = 7.0
 
 
 def mark(fault: str) -> bytes:
@@ -56,6 +73,19 @@ def serve(pipe: Connection, clock: Any) -> None:
     worker.main(pipe, clock)
 
 
+def killed_engine(folder: str, name: str) -> None:
+    """Starts a worker on a file, and kills this process once the worker is held by it."""
+    local._serve = serve
+    node = Node(
+        Task.EXAMINE, Address("EX1"), entries=(Entry(Step("file", 0, name), Path(folder, name).stat().st_size),)
+    )
+    started = local.Worker()
+    started.send(Expand(node, {"EX1": folder}))
+    while started.clock[0] != _HELD:
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _killed(_pipe: Connection, _clock: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -79,6 +109,17 @@ def _greedy(_pipe: Connection, _clock: Any) -> None:
 
 def _nonsense(pipe: Connection, _clock: Any) -> None:
     pipe.send_bytes(b"nonsense")
+    threading.Event().wait()
+
+
+def _endless_nesting(pipe: Connection, _clock: Any) -> None:
+    found = encode(Found(Rows(findings=[Finding("0" * 64, "media", 1, "", "here")])))
+    pipe.send_bytes(found.replace(b"\xa4here", b"\x91" * 100_000 + b"\xc0"))  # arrays of one array of one array...
+    threading.Event().wait()
+
+
+def _held(_pipe: Connection, clock: Any) -> None:
+    clock[0] = _HELD
     threading.Event().wait()
 
 
@@ -110,6 +151,8 @@ _FAULTS = {
     "stood still": _stood_still,
     "greedy": _greedy,
     "nonsense": _nonsense,
+    "endless nesting": _endless_nesting,
+    "held": _held,
     "foreign item": _foreign_item,
     "foreign digest": _foreign_digest,
     "clock broken": _clock_broken,

@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,3 +129,15 @@ def everything(case: Path) -> list[str]:
     """All that the database of a case holds, the ledger with it, as SQL."""
     with closing(sqlite3.connect(case / "case.sqlite")) as database:
         return list(database.iterdump())
+
+
+def living(session: int) -> list[int]:
+    """The processes of a session that have not ended (proc_pid_stat(5)); Linux only."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):  # it ended meanwhile
+                state, _, _, of = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                if int(of) == session and state != "Z":
+                    found.append(int(entry.name))
+    return sorted(found)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-import multiprocessing
 import random
+import signal
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,16 +14,17 @@ from pathlib import Path
 import faults
 import pytest
 from PIL import Image
-from scans import small_picture
+from scans import living, small_picture
 
 from mantlet.case.case import Case, create_or_open
 from mantlet.case.matching import Matcher
 from mantlet.case.verify import verify_record
 from mantlet.engine import local
+from mantlet.engine.messages import Expand
 from mantlet.engine.scan import scan
 from mantlet.governance import keys
 from mantlet.known.sets import Sets
-from mantlet.types import Absent, Address, Node, Reason, Rows, Task
+from mantlet.types import Absent, Address, Reason
 
 Scanned = Callable[[], Case]
 
@@ -66,7 +67,9 @@ def scanned(evidence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def measured(case: Case) -> set[str]:
     """Names of files whose picture was decoded."""
-    rows = case.reader.execute("SELECT address FROM item JOIN finding USING (sha256) WHERE name = 'media' AND value NOT NULL")
+    rows = case.reader.execute(
+        "SELECT address FROM item JOIN finding USING (sha256) WHERE name = 'media' AND value NOT NULL"
+    )
     return {Address.parse(row["address"]).name for row in rows}
 
 
@@ -95,6 +98,7 @@ HOW = {
     "left": Absent(Reason.CRASHED, ABRUPT.format("exit 3")),
     "stood still": Absent(Reason.LIMIT, "It took longer than 30 seconds."),
     "nonsense": Absent(Reason.CRASHED, WRONG),
+    "endless nesting": Absent(Reason.CRASHED, WRONG),
     "foreign item": Absent(Reason.CRASHED, WRONG),
     "foreign digest": Absent(Reason.CRASHED, WRONG),
 }
@@ -147,8 +151,37 @@ def test_one_that_hides_which_content_it_was_at_costs_its_run_of_entries(
     fault: str, evidence: Path, scanned: Scanned
 ) -> None:
     (evidence / "20 bad.jpg").write_bytes(picture(faults.mark(fault)))
-    with zipfile.ZipFile(evidence / "99 other run.zip", "w") as archive:
+    with zipfile.ZipFile(evidence / "01 another run.zip", "w") as archive:
         archive.writestr("in it.jpg", picture())
     case = scanned()
-    assert unread(case) == {"EX1": HOW["left"]}
-    assert "20 bad.jpg" not in measured(case)
+    assert unread(case)["EX1"] == HOW["left"]
+    assert measured(case) == {"in it.jpg", *(f"{number:02} well.jpg" for number in range(15))}
+
+
+def test_one_that_dies_while_it_has_nothing_to_do_costs_nothing(
+    evidence: Path, scanned: Scanned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = local.Worker.send
+    dying: set[int] = set()
+
+    def send_to_one_that_died(worker: local.Worker, request: Expand) -> None:
+        if len(dying) < 3:
+            dying.add(id(worker))
+            worker.process.kill()
+            worker.process.join()
+        send(worker, request)
+
+    monkeypatch.setattr(local.Worker, "send", send_to_one_that_died)
+    case = scanned()
+    assert measured(case) == names(evidence)
+    assert (unmeasured(case), unread(case)) == ({}, {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel ends no process with another")
+def test_one_that_a_decoder_holds_ends_with_an_engine_that_is_killed(evidence: Path) -> None:
+    (evidence / "20 bad.jpg").write_bytes(picture(faults.mark("held")))
+    script = f"import faults; faults.killed_engine({str(evidence)!r}, '20 bad.jpg')"
+    engine = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parent, start_new_session=True)
+    assert engine.wait() == -signal.SIGKILL
+    while living(engine.pid):
+        pass  # the time limit of tests ends this
