@@ -29,15 +29,15 @@ from mantlet.types import Absent, Address, Reason
 Scanned = Callable[[], Case]
 
 
+_random = random.Random(5)
+
+
 def picture(comment: bytes = b"") -> bytes:
     """A JPEG, no two alike."""
     with Image.open(io.BytesIO(small_picture(_random))) as image:
         file = io.BytesIO()
         image.save(file, "JPEG", comment=comment)
         return file.getvalue()
-
-
-_random = random.Random(5)
 
 
 @pytest.fixture
@@ -162,11 +162,10 @@ def test_one_that_dies_while_it_has_nothing_to_do_costs_nothing(
     evidence: Path, scanned: Scanned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = local.Worker.send
-    dying: set[int] = set()
+    deaths = iter(range(3))
 
     def send_to_one_that_died(worker: local.Worker, request: Expand) -> None:
-        if len(dying) < 3:
-            dying.add(id(worker))
+        if next(deaths, None) is not None:
             worker.process.kill()
             worker.process.join()
         send(worker, request)

@@ -7,16 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
-from conftest import MANY, OFFICER, Review, Scanned
 from PIL import Image
+from reviewing import MANY, OFFICER, STAND_IN, Review, Reviewing, Scanned
 
 from mantlet.demo.pictures import jpeg
 from mantlet.demo.scenes import scene
 
 UNKNOWN = "0" * 64
-STAND_IN = ("--scheme", "stand-in")
 
 
 def test_known_ones_come_first_with_their_look_alikes_and_each_is_told_in_words(
@@ -28,10 +28,7 @@ def test_known_ones_come_first_with_their_look_alikes_and_each_is_told_in_words(
     words = {name: by_sha256[sha256] for name, sha256 in scanned.sha256.items()}
     first = {row["sha256"] for row in rows[:2]}
     assert first == {scanned.sha256["boat.jpg"], scanned.sha256["boat small.jpg"]}
-    assert words["boat.jpg"]["known"] == [
-        "known notable: boat (force, exact)",
-        "looks like known notable: boat (force, distance 0)",
-    ]
+    assert words["boat.jpg"]["known"] == ["known notable: boat (force, exact)"]
     assert words["boat small.jpg"]["known"][0].startswith("looks like known notable: boat (force, distance ")
     assert words["camera.jpg"]["copies"] == "2 copies"
     assert (words["kite.jpg"]["what"], words["kite.jpg"]["state"], words["kite.jpg"]["where"]) == (
@@ -120,7 +117,7 @@ def test_a_tile_is_small_grey_and_blurred_and_a_look_is_clear_and_recorded(scann
 def _detail(image: Image.Image) -> float:
     """How much neighbours differ, squared."""
     values = list(image.convert("L").resize((96, 96)).tobytes())
-    return sum((a - b) ** 2 for a, b in zip(values, values[1:], strict=False)) / len(values)
+    return sum((a - b) ** 2 for a, b in pairwise(values)) / len(values)
 
 
 def test_a_copy_is_shown_where_the_first_is_gone_and_nothing_where_none_is_left(own: Scanned, review: Review) -> None:
@@ -179,8 +176,8 @@ def test_what_a_scan_finds_meanwhile_appears(own: Scanned, review: Review) -> No
         "/nowhere",
     ],
 )
-def test_wrong_requests_are_answered_by_a_sentence(reviewing_once: Review, path: str) -> None:
-    answer = reviewing_once().client.get(path)
+def test_wrong_requests_are_answered_by_a_sentence(page: Reviewing, path: str) -> None:
+    answer = page.client.get(path)
     assert answer.status_code in (400, 404)
     assert answer.json()["error"]
 
@@ -202,35 +199,18 @@ def test_wrong_requests_are_answered_by_a_sentence(reviewing_once: Review, path:
         ("/api/shown", {"sha256": "kite", "side": 1.5, "milliseconds": 1}),
         ("/api/undo", {"more": 1}),
         ("/api/undo", []),
-        ("/api/undo", None),
     ],
 )
-def test_wrong_words_are_refused_and_change_nothing(
-    scanned: Scanned, reviewing_once: Review, path: str, said: object
-) -> None:
+def test_wrong_words_are_refused_and_change_nothing(scanned: Scanned, page: Reviewing, path: str, said: object) -> None:
     if isinstance(said, dict) and said.get("sha256") == "kite":
         said = {**said, "sha256": scanned.sha256["kite.jpg"]}
-    answer = reviewing_once().post(path, said)
+    answer = page.post(path, said)
     assert answer.status_code in (400, 404)
     assert answer.json()["error"]
-    assert reviewing_once().get("/api/progress")["graded"] == 0
+    assert page.get("/api/progress")["graded"] == 0
     for garbage in (b"", b"{", b"\xff\xfe", b"[" * 9000):
         headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
-        assert reviewing_once().client.post(path, content=garbage, headers=headers).status_code == 400
-
-
-@pytest.fixture(scope="module")
-def reviewing_once(_scanned: Scanned, tmp_path_factory: pytest.TempPathFactory) -> object:
-    """One page for all the wrong requests."""
-    from conftest import _reviewing
-
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("once")
-    case = shutil.copytree(_scanned.case, folder / "case")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MANTLET_HOME", str(home))
-        with _reviewing(case, *STAND_IN) as running:
-            running.enter()
-            yield lambda: running
+        assert page.client.post(path, content=garbage, headers=headers).status_code == 400
 
 
 def test_the_case_still_verifies_after_all_of_it(scanned: Scanned, review: Review) -> None:

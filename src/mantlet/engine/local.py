@@ -22,7 +22,6 @@ from mantlet.types import Absent, Address, Node, Reason, Rows, Step
 
 _TICK_SECONDS: Final = 0.5
 _LONGEST_MESSAGE: Final = 256 * settings.MIB
-_NONSENSE: Final = Absent(Reason.CRASHED, "The process that read it gave an answer that cannot be right.")
 
 
 class Work(Protocol):
@@ -67,8 +66,9 @@ class Worker:
         """Raises EOFError or OSError when the worker has died, msgspec.ValidationError when it talks nonsense."""
         return messages.decode_answer(self.pipe.recv_bytes(_LONGEST_MESSAGE))
 
-    def overdue(self, seconds: float) -> bool:
-        return bool(self.clock[1] > 0) and time.monotonic() - self.clock[1] > seconds
+    def overdue(self, seconds: float, listening: float) -> bool:
+        """Whether it has been at one entry for that long; time before `listening` does not count."""
+        return bool(self.clock[1] > 0) and time.monotonic() - max(self.clock[1], listening) > seconds
 
     def end(self) -> int | None:
         """Ends the process if it still runs; its exit code (negative: the signal that ended it)."""
@@ -89,6 +89,7 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
     busy: dict[Worker, Node] = {}
     peak = 0
     about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
+    turned, listening = time.monotonic(), 0.0
     try:
         while True:
             for number, each in enumerate(pool):
@@ -98,23 +99,19 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
                 return {**about, "memory": peak}
             for ready in wait([each.pipe for each in busy], timeout=_TICK_SECONDS):
                 each = next(other for other in busy if other.pipe is ready)
-                try:
-                    answer = each.receive()
-                    if isinstance(answer, Found):
-                        _check_own(answer.rows, busy[each])
-                except (EOFError, OSError):  # it died
-                    _replace(pool, each, busy, work, None)
-                    continue
-                except (ValueError, RecursionError):  # it talks nonsense
-                    _replace(pool, each, busy, work, _NONSENSE)
-                    continue
-                if isinstance(answer, Found):
+                answer = _heard(each, busy[each])
+                if isinstance(answer, Absent):
+                    _replace(pool, each, busy, work, answer)
+                elif isinstance(answer, Found):
                     work.merge(answer.rows)
                     progress(answer.rows)
                 elif isinstance(answer, Expanded):
                     peak = max(peak, answer.memory)
                     work.done(busy.pop(each))
-            for each in [each for each in busy if each.overdue(settings.CONTENT_SECONDS)]:
+            turned, before = time.monotonic(), turned
+            if turned - before > settings.CONTENT_SECONDS / 2:  # stopped (Ctrl-Z), or long at storing: so were workers
+                listening = turned
+            for each in [each for each in busy if each.overdue(settings.CONTENT_SECONDS, listening)]:
                 absent = Absent(Reason.LIMIT, f"It took longer than {settings.CONTENT_SECONDS} seconds.")
                 _replace(pool, each, busy, work, absent)
     finally:
@@ -134,17 +131,30 @@ def _hand_out(pool: list[Worker], number: int, request: Expand) -> Worker:
             pool[number] = Worker()
 
 
-def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent | None) -> None:
-    """Puts a new worker in the place of one that died, and the blame on the entry it was at.
+def _heard(each: Worker, node: Node) -> Answer | Absent:
+    """The worker's next answer, or why there will be none."""
+    try:
+        answer = each.receive()
+        if isinstance(answer, Found):
+            _check_own(answer.rows, node)
+        return answer
+    except (EOFError, OSError):
+        code = each.end()
+        signals = {-each.value: each.name for each in signal.Signals}
+        what = signals.get(code or 0, f"exit {code}")
+        return Absent(Reason.CRASHED, f"The process that read it ended abruptly ({what}).")
+    except (ValueError, RecursionError):
+        return Absent(Reason.CRASHED, "The process that read it gave an answer that cannot be right.")
+
+
+def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent) -> None:
+    """Puts a new worker in the place of one that failed, and the blame on the entry it was at.
 
     A worker that was taken over may say that it was at another entry, or nowhere: an entry that has been blamed
-    twice is read no more, so a third death is the node's. Else such a worker could make the scan go on for ever.
+    twice is read no more, so a third failure is the node's. Else such a worker could make a scan go on for ever.
     """
+    each.end()
     node, entry = busy.pop(each), each.clock[0]
-    code = each.end()
-    if absent is None:
-        what = signal.Signals(-code).name if code and code < 0 else f"exit {code}"
-        absent = Absent(Reason.CRASHED, f"The process that read it ended abruptly ({what}).")
     step = node.entries[int(entry)].step if 0 <= entry < len(node.entries) else Step(node.task)
     if [blamed for blamed, _ in node.skip].count(step) > 1:
         step = Step(node.task)

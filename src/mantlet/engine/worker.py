@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import io
+import multiprocessing
 import os
 import signal
 import time
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
@@ -85,10 +85,12 @@ def main(pipe: Connection, clock: Clock) -> None:
 
 
 def _end_with_engine() -> None:
-    """Lets the kernel end this process with the fork server, which ends with the engine: else a worker that a decoder
-    holds would outlive an engine that was killed (prctl(2), PR_SET_PDEATHSIG; Linux only)."""
-    with suppress(AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    """Lets the kernel end this process when the engine does, by SIGIO from a pipe that closes then: a worker held by
+    a decoder would outlive an engine that was killed. Linux only; elsewhere the signal does nothing."""
+    engine = multiprocessing.parent_process()
+    if engine is not None:
+        fcntl.fcntl(engine.sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(engine.sentinel, fcntl.F_SETFL, fcntl.fcntl(engine.sentinel, fcntl.F_GETFL) | fcntl.FASYNC)
 
 
 def _drawn(request: Draw, reach: Reach) -> Drawn:

@@ -11,12 +11,12 @@ running over the whole picture, and means between the places of the 64x64 grid a
 """
 
 import math
-from collections.abc import Callable
-from typing import TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from mantlet.compiled import inner, kernel
 
 _LEAST_SIDE = 5  # pixels: `MIN_HASHABLE_DIM` of pdqhashing.cpp
 _GRID = 64  # side of the picture that is transformed
@@ -35,23 +35,10 @@ _DCT = np.array(
 )
 _DCT_TRANSPOSED = np.ascontiguousarray(_DCT.T)
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-_inner: Callable[[_Function], _Function] = numba.njit(error_model="numpy", nogil=True)
+_SAMPLES = numba.types.Array(numba.uint8, 2, "C", readonly=True)
 
 
-def _kernel(function: _Function) -> _Function:
-    """Compile now, for rows of samples, read-only or not; where numba can keep a cache, once on a machine."""
-    samples = numba.types.Array(numba.uint8, 2, "C", readonly=True)
-    compiled: _Function
-    try:
-        compiled = numba.njit((samples,), error_model="numpy", nogil=True, cache=True)(function)
-    except (RuntimeError, OSError):  # numba finds no folder that it may write to, or the disk is full
-        compiled = numba.njit((samples,), error_model="numpy", nogil=True)(function)
-    return compiled
-
-
-@_inner
+@inner
 def _window(length: int) -> int:
     """Elements one pass of the box filter spans along a side: half a cell of the grid, rounded up.
 
@@ -60,7 +47,7 @@ def _window(length: int) -> int:
     return (length + 2 * _GRID - 1) // (2 * _GRID)
 
 
-@_inner
+@inner
 def _spans(length: int) -> NDArray[np.float32]:
     """float32 [length]: how many elements the window covers at each place; fewer at both ends."""
     window = _window(length)
@@ -71,7 +58,7 @@ def _spans(length: int) -> NDArray[np.float32]:
     return spans
 
 
-@_inner
+@inner
 def _luma(samples: NDArray[np.uint8], luma: NDArray[np.float32]) -> None:
     """One row, uint8 [width * 3] to float32 [width], weighted and rounded as in `pdqhash.compute`."""
     for column in range(len(luma)):
@@ -80,7 +67,7 @@ def _luma(samples: NDArray[np.uint8], luma: NDArray[np.float32]) -> None:
         )
 
 
-@_inner
+@inner
 def _rows(count: int, length: int) -> NDArray[np.float32]:
     """Room for rows of `length`, float32 [count, length or a little more], unset.
 
@@ -90,7 +77,7 @@ def _rows(count: int, length: int) -> NDArray[np.float32]:
     return np.empty((count, (length + 15) // 32 * 32 + 16), np.float32)
 
 
-@_inner
+@inner
 def _running_sums(lanes: NDArray[np.float32], length: int, sums: NDArray[np.float32]) -> None:
     """Sum the window around each of the first `length` places of each row, float32 [8, ...] to the same.
 
@@ -117,7 +104,7 @@ def _running_sums(lanes: NDArray[np.float32], length: int, sums: NDArray[np.floa
                 sums[lane, place] = sums[lane, place - 1] - lanes[lane, right - window]
 
 
-@_inner
+@inner
 def _blur_rows(pixels: NDArray[np.uint8], spans: NDArray[np.float32], blurred: NDArray[np.float32]) -> None:
     """Luma of up to eight rows, uint8 [1 to 8, width * 3], blurred along them into float32 [8, ...]."""
     width = len(spans)
@@ -130,7 +117,7 @@ def _blur_rows(pixels: NDArray[np.uint8], spans: NDArray[np.float32], blurred: N
             blurred[lane, column] /= spans[column]
 
 
-@_inner
+@inner
 def _sample_rows(lanes: NDArray[np.float32], spans: NDArray[np.float32], grid: NDArray[np.float32]) -> None:
     """Blur up to eight rows along them, float32 [8, ...], and keep the grid's places: [64, 1 to 8].
 
@@ -145,7 +132,7 @@ def _sample_rows(lanes: NDArray[np.float32], spans: NDArray[np.float32], grid: N
             grid[cell, lane] = sums[lane, centre] / spans[centre]
 
 
-@_inner
+@inner
 def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Blur along rows, then columns, twice, and sample: uint8 [height, width * 3] to float32 [64, 64].
 
@@ -186,7 +173,7 @@ def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return grid
 
 
-@_inner
+@inner
 def _quality(grid: NDArray[np.float32]) -> int:
     """0, flat, to 100: the steps between neighbours in whole percents of white, summed and scaled.
 
@@ -200,7 +187,7 @@ def _quality(grid: NDArray[np.float32]) -> int:
     return min(steps // 90, 100)
 
 
-@_inner
+@inner
 def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
     """Matrix product whose terms are added in the order of `dct64To16`, as a BLAS would not."""
     product = np.zeros((left.shape[0], right.shape[1]), np.float32)
@@ -211,7 +198,7 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return product
 
 
-@_kernel
+@kernel(_SAMPLES)
 def _transform(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
     """uint8 [height, width * 3] to the coefficients, float32 [16, 16], and the quality.
 

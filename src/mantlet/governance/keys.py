@@ -6,9 +6,11 @@ ensure (file permissions, tokens). It is not a password and does not expire.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +64,10 @@ def actor(name: str | None = None) -> Actor:
     path = key_file(name)
     if not path.exists():
         _make(path)
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError):  # damaged, or locked by a password
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{path} is not an Ed25519 key; move it away and run `mantlet key new` again.")
     return Actor(name, key)
@@ -71,15 +76,11 @@ def actor(name: str | None = None) -> Actor:
 def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    scratch = path.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    try:
-        os.link(scratch, path)  # atomic, and never replaces a key that another process made meanwhile
-    except FileExistsError:
-        pass
-    finally:
-        scratch.unlink()
+    with tempfile.NamedTemporaryFile(dir=path.parent) as scratch:  # mode 0600
+        scratch.write(pem)
+        scratch.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(scratch.name, path)  # atomic, and never replaces a key that another process made meanwhile
 
 
 def verify(public_key: str, message: bytes, signature: str) -> bool:

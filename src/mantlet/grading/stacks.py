@@ -6,27 +6,52 @@ grade from one member to another.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from mantlet.compiled import inner, kernel
 
 
 def stacks(hashes: NDArray[np.uint8], distance: int) -> NDArray[np.int64]:
     """For each row of `hashes` ([n, 32], PDQ) the lowest row index it is connected to.
 
-    Every pair is compared (n^2 / 2 popcounts, in blocks), so nothing within `distance` bits is missed.
+    Every pair is compared, so nothing within `distance` bits is missed: n^2 / 2 comparisons.
     """
-    words = np.ascontiguousarray(hashes).view(np.uint64)
+    first: NDArray[np.int64] = _connect(np.ascontiguousarray(hashes).view(np.uint64), distance)
+    return first
+
+
+@inner
+def _root(parent: NDArray[np.int64], row: int) -> int:
+    while parent[row] != row:
+        parent[row] = parent[parent[row]]
+        row = parent[row]
+    return row
+
+
+@inner
+def _ones(word: np.uint64) -> np.int64:
+    """How many bits are set, adding pairs, nibbles and bytes (Warren, Hacker's Delight, 5-1)."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@kernel(numba.types.Array(numba.uint64, 2, "C", readonly=True), numba.int64)
+def _connect(words: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
     parent = np.arange(len(words))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for row in range(len(words) - 1):
-        near = np.bitwise_count(words[row + 1 :] ^ words[row]).sum(axis=1) <= distance
-        for other in np.flatnonzero(near) + row + 1:
-            a, b = root(row), root(int(other))
-            parent[max(a, b)] = min(a, b)
-    return np.array([root(row) for row in range(len(words))], dtype=np.int64)
+    for row in range(len(words)):
+        a, b, c, d = words[row]
+        for other in range(row + 1, len(words)):
+            # Half of the bits nearly always decide: a branch that the processor predicts.
+            bits = _ones(a ^ words[other, 0]) + _ones(b ^ words[other, 1])
+            if bits > distance:
+                continue
+            if bits + _ones(c ^ words[other, 2]) + _ones(d ^ words[other, 3]) <= distance:
+                first, second = _root(parent, row), _root(parent, other)
+                parent[max(first, second)] = min(first, second)
+    for row in range(len(words)):
+        parent[row] = _root(parent, row)
+    return parent

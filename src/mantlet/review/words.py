@@ -51,8 +51,12 @@ def _state(row: dict[str, Any]) -> str:
 
 
 def _known(matches: list[dict[str, Any]]) -> list[str]:
+    """The strongest first. What is a record of a set is not also said to look like that record."""
+    same = {(match["set"], match["record"]) for match in matches if match["how"] not in NEAR}
     said: list[str] = []
     for match in matches:
+        if match["how"] in NEAR and (match["set"], match["record"]) in same:
+            continue
         what = f"known {match['status']}" + (f": {match['category']}" if match["category"] else "")
         if match["how"] in NEAR:
             looks = "a frame looks like" if match["how"] == "frames" else "looks like"

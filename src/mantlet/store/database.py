@@ -6,6 +6,8 @@ WAL with synchronous=FULL: what a finished `write` stored survives a kill and a 
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,13 +25,14 @@ class Database:
 
     def __init__(self, path: Path, migrations: Sequence[str]) -> None:
         self.path = path
-        self._writer = self._connect()
         self._write_lock = threading.RLock()
         self._local = threading.local()
         try:
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._writer.execute("PRAGMA synchronous = FULL")
-            self._migrate(migrations)
+            self._writer = self._connect()
+            with _alone_in(path.parent):
+                self._writer.execute("PRAGMA journal_mode = WAL")
+                self._writer.execute("PRAGMA synchronous = FULL")
+                self._migrate(migrations)
         except sqlite3.DatabaseError as error:
             raise EvidenceError(f"{path} is not a database Mantlet can use: {error}.") from error
 
@@ -52,10 +55,11 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # SQLite has taken it back itself where the disk is full, say
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection for reading; it refuses to write."""
@@ -73,3 +77,14 @@ class Database:
             connection.close()
             self._local.connection = None
         self._writer.close()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits for others that open a file there: of two that open a new one, both would make its tables."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

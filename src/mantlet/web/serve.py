@@ -13,11 +13,15 @@ from mantlet.errors import UsageError
 
 
 def bind(port: int) -> socket.socket:
-    """A socket on 127.0.0.1, on a free port where `port` is 0. Raises UsageError where the port is taken."""
+    """A socket that listens on 127.0.0.1, on a free port where `port` is 0: who connects before `serve` waits for it.
+
+    Raises UsageError where the port cannot be had.
+    """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise UsageError(f"Port {port} cannot be used ({error.strerror}); leave --port out for a free one.") from error

@@ -54,7 +54,7 @@ def _fat(fs: Any, entry: Callable[[bytes, int], int]) -> Allocated:
 
 
 def _fat12(table: bytes, cluster: int) -> int:
-    (pair,) = struct.unpack_from("<H", table, cluster * 3 // 2)
+    pair: int = struct.unpack_from("<H", table, cluster * 3 // 2)[0]
     return (pair >> 4 if cluster % 2 else pair) & 0xFFF
 
 
