@@ -202,7 +202,6 @@ def _open(node: Node, reach: Reach, _watch: Watch) -> Iterator[Rows]:
         contents = Node(Task.EXAMINE, node.address, entries=(Entry(Step("whole", 0, reach.name(exhibit)), size),))
     else:
         contents = Node(Task.WALK, node.address)
-    # The digest last: what is on the device comes first.
     yield Rows(acquisitions=stored, nodes=[contents, Node(Task.ACQUIRE, node.address)])
 
 

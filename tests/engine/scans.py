@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from mantlet.case.case import open_case
+from mantlet.case.verify import verify_record
+
 _TABLES = ("exhibit", "acquisition", "content", "item", "finding", "unread", "match", "matched", "stack")
 _PASSING = ("batch", "added_at")  # columns that say when, and with what else, a row was stored
 _FINISHED = (0, 1)  # exit codes: all was read, or some of it could not be
@@ -60,6 +63,12 @@ def settle(folder: Path) -> None:
         os.utime(path, (soon, 1_700_000_000))
 
 
+def environment(home: Path) -> dict[str, str]:
+    """What `mantlet` runs in: keys and known sets below `home`, and compiled files of Python kept, as for a user."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "MANTLET_HOME": str(home)}
+
+
 class Scan(NamedTuple):
     """One command: `sources` into `case`, by keys and known sets below `home`."""
 
@@ -70,14 +79,12 @@ class Scan(NamedTuple):
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts it in a session of its own; what it says goes to `home`."""
-        command = [sys.executable, "-m", "mantlet", "scan", *map(str, self.sources), "--case", str(self.case)]
-        # Without its compiled files Python starts slower than it does for a user.
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.home.mkdir(exist_ok=True)
+        command = [sys.executable, "-m", "mantlet", "scan", *map(str, self.sources), "--case", str(self.case)]
         with self._said.open("wb") as said:
             return subprocess.Popen(
                 [*command, "--workers", str(self.workers), "--as", "tester"],
-                env={**kept, "MANTLET_HOME": str(self.home)},
+                env=environment(self.home),
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 start_new_session=True,
@@ -112,6 +119,15 @@ class Scan(NamedTuple):
         """How often each node was given to a worker, over all runs so far."""
         log = self.case / "mantlet.log"
         return Counter(_HANDED_OUT.findall(log.read_text()) if log.exists() else ())
+
+
+def verify(case: Path) -> None:
+    """Raises IntegrityError where the case's own record does not hold."""
+    opened = open_case(case)
+    try:
+        verify_record(opened)
+    finally:
+        opened.close()
 
 
 def content(case: Path) -> dict[str, list[tuple[Any, ...]]]:

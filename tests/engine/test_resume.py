@@ -7,10 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from scans import Scan, add_zip, content, everything, fill, settle
-
-from mantlet.case.case import open_case
-from mantlet.case.verify import verify_record
+from scans import Scan, add_zip, content, everything, fill, settle, verify
 
 KILLS = 6
 
@@ -44,7 +41,7 @@ def test_killed_and_started_again_it_ends_with_the_same_and_repeats_only_nodes_i
     scan.finish()
     assert content(scan.case) == content(undisturbed.case)
     assert len(content(scan.case)["item"]) == 700
-    verify_record(open_case(scan.case))
+    verify(scan.case)
     handed_out = scan.handed_out()
     assert handed_out.total() - len(handed_out) <= kills * scan.workers
 

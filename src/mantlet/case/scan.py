@@ -16,7 +16,7 @@ import msgspec
 from mantlet.case.case import Case, Change
 from mantlet.case.schema import SCANNED
 from mantlet.governance import merkle
-from mantlet.types import Content, Finding, Node, Rows
+from mantlet.types import Content, Finding, Node, Rows, Task
 
 _BATCH_ROWS: Final = 5000
 _BATCH_SECONDS: Final = 1.0
@@ -67,7 +67,7 @@ class Scan:
 
     def _fill(self) -> None:
         waiting = self._case.reader.execute(
-            "SELECT id, payload FROM node WHERE payload IS NOT NULL ORDER BY id LIMIT ?",
+            "SELECT id, payload FROM node WHERE payload IS NOT NULL ORDER BY late, id LIMIT ?",
             (_TAKE + len(self._taken),),
         )
         taken = set(self._taken.values())
@@ -103,7 +103,9 @@ class Scan:
             batch = change.next_entry
             leaves = _insert(change, batch, rows)
             for node in rows.nodes:
-                change.tx.execute("INSERT OR IGNORE INTO node (key, payload) VALUES (?, ?)", (node.key, _encode(node)))
+                late = node.task is Task.ACQUIRE  # what is on the device first, its digest last
+                row = (node.key, late, _encode(node))
+                change.tx.execute("INSERT OR IGNORE INTO node (key, late, payload) VALUES (?, ?, ?)", row)
             for node in blamed:
                 change.tx.execute("UPDATE node SET payload = ? WHERE key = ?", (_encode(node), node.key))
             change.tx.executemany("UPDATE node SET payload = NULL WHERE key = ?", ((key,) for key in done))

@@ -12,9 +12,9 @@ CREATE TABLE exhibit (
     id TEXT PRIMARY KEY, path TEXT NOT NULL, form TEXT NOT NULL, size INTEGER, reference TEXT, added_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE node (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, payload BLOB
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, late INTEGER NOT NULL, payload BLOB
 ) STRICT;  -- payload NULL: done
-CREATE INDEX node_waiting ON node (id) WHERE payload IS NOT NULL;
+CREATE INDEX node_waiting ON node (late, id) WHERE payload IS NOT NULL;
 
 -- Rows found by a scan. `batch` is the ledger entry that holds their Merkle root.
 CREATE TABLE acquisition (

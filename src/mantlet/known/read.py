@@ -9,7 +9,7 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mantlet.errors import EvidenceError
 from mantlet.known.sets import KnownSet, Record, Sets, Status
@@ -22,14 +22,18 @@ _LONGEST_FIELD: Final = 8192
 
 def import_file(sets: Sets, path: Path, name: str, status: Status, by: str, plain: str | None = None) -> KnownSet:
     """Puts the records of a file in force as the set `name`. Raises EvidenceError, and then changes nothing."""
-    return sets.replace(name, _version_of(path), status, path.name, by, records(path, plain))
+    return sets.replace(name, _version_of(path, plain), status, path.name, by, records(path, plain))
 
 
-def _version_of(path: Path) -> str:
-    """The set's version: the first 16 hex digits of the SHA-256 of its file. Raises EvidenceError."""
+def _version_of(path: Path, plain: str | None) -> str:
+    """The set's version: the first 16 hex digits of the SHA-256 of its file, and what its lines were said to be.
+
+    Raises EvidenceError.
+    """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            return f"{digest}-{plain}" if plain else digest
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}; check the path.") from error
 
@@ -48,13 +52,13 @@ def records(path: Path, plain: str | None = None) -> Iterator[Record]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline(_LONGEST_FIELD)
             file.seek(0)
-            is_table = bool(set(_header(first)) & set(COLUMNS)) and plain is None
+            is_table = bool(set(_header(first)) & set(COLUMNS)) and plain is None and not first.startswith("#")
             for record in _table(file, first) if is_table else _list(file, plain):
                 number += 1
                 yield record
     except UnicodeDecodeError as error:
         raise EvidenceError(f"{path} is not a text file of hashes; nothing was imported.") from error
-    except (_BadLineError, csv.Error) as error:
+    except _BadLineError as error:
         raise EvidenceError(f"{path}, {error}; nothing was imported.") from error
     if number == 0:
         raise EvidenceError(f"{path} holds no record; nothing was imported.")
@@ -85,12 +89,14 @@ def _table(file: Iterator[str], first: str) -> Iterator[Record]:
     columns = _header(first)
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
-        raise _BadLineError(f"line 1: there is no column '{unknown[0]}'; the columns are {', '.join(COLUMNS)}")
+        raise _BadLineError(f"line 1: there is no column '{unknown[0][:80]}'; the columns are {', '.join(COLUMNS)}")
+    twice = [name for name in columns if columns.count(name) > 1]
+    if twice:
+        raise _BadLineError(f"line 1: the column '{twice[0]}' is there twice")
     csv.field_size_limit(_LONGEST_FIELD)
     rows = csv.reader(file, delimiter=";" if ";" in first else ",", strict=True)
-    next(rows)
-    for row in rows:
-        if not row:
+    for row in _rows(rows):
+        if not row or rows.line_num == 1:
             continue
         if len(row) != len(columns):
             raise _BadLineError(f"line {rows.line_num}: {len(row)} fields where the header has {len(columns)}")
@@ -99,6 +105,13 @@ def _table(file: Iterator[str], first: str) -> Iterator[Record]:
         if not hashes:
             raise _BadLineError(f"line {rows.line_num}: it holds no hash")
         yield _record(rows.line_num, hashes, fields.get("category"), fields.get("note"))
+
+
+def _rows(rows: Any) -> Iterator[list[str]]:
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise _BadLineError(f"line {rows.line_num}: {error}") from error
 
 
 def _record(number: int, hashes: dict[str, bytes], category: str | None = None, note: str | None = None) -> Record:

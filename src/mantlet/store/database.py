@@ -29,10 +29,14 @@ class Database:
         self._local = threading.local()
         try:
             self._writer = self._connect()
-            with _alone_in(path.parent):
-                self._writer.execute("PRAGMA journal_mode = WAL")
-                self._writer.execute("PRAGMA synchronous = FULL")
-                self._migrate(migrations)
+            try:
+                with _alone_in(path.parent):
+                    self._writer.execute("PRAGMA journal_mode = WAL")
+                    self._writer.execute("PRAGMA synchronous = FULL")
+                    self._migrate(migrations)
+            except BaseException:
+                self._writer.close()
+                raise
         except sqlite3.DatabaseError as error:
             raise EvidenceError(f"{path} is not a database Mantlet can use: {error}.") from error
 

@@ -233,15 +233,20 @@ const AT_ONCE = {
 async function act(action) {
   if (AT_ONCE[action]) return AT_ONCE[action]();
   if (busy || (!grid.row && action !== "undo")) return undefined;
-  busy = true;
+  setBusy(true);
   tell("");
   try {
     await (ACTIONS[action] ?? (() => grade(action.slice("grade:".length))))();
   } catch (error) {
     tell(error.status ? error.message : "The page's server does not answer.");
   }
-  busy = false;
+  setBusy(false);
   return undefined;
+}
+
+function setBusy(is) {
+  busy = is;
+  at("grid").setAttribute("aria-busy", is);
 }
 
 /** A key as the keymap names it. The number row counts by its place, too: on some layouts its digits need Shift. */

@@ -1,0 +1,149 @@
+"""Measures Mantlet against peers, each pair in one run on one machine, and writes benchmarks/results/latest.json.
+
+A figure is CPU time of everything that a command starts: it decides how long a machine is busy, and it stays steadier
+than wall time on a machine that does other things too. Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from benchmarks import pictures
+
+ROUNDS: Final = 3
+WORKERS: Final = 2
+RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
+PEER: Final = "open, three hashes, full Pillow decode, pdqhash"
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class Comparison(NamedTuple):
+    """`count` pictures of one size; the plain path is to cost `goal` times what Mantlet does."""
+
+    name: str
+    width: int
+    height: int
+    count: int
+    goal: float
+
+
+COMPARISONS: Final = (
+    Comparison("scan, 12 megapixels", 4000, 3000, 120, 10),
+    Comparison("scan, 0.3 megapixels", 672, 448, 3000, 2),
+)
+
+
+class Cost(NamedTuple):
+    """Seconds of processor time in all processes, and of wall time."""
+
+    cpu: float
+    wall: float
+
+
+def main() -> None:
+    # So that processes whose parent ends first, as workers do, become ours to wait for: only then is their time known.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with tempfile.TemporaryDirectory(prefix="mantlet-bench-") as folder:
+        results = [_compare(each, Path(folder)) for each in COMPARISONS]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(f"\nWritten to {RESULTS}.")
+
+
+def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
+    name, count = comparison.name, comparison.count
+    result: dict[str, Any] = {"name": name, "peer_name": PEER, "unit": "ms CPU a picture", "machine": _machine()}
+    if importlib.util.find_spec("pdqhash") is None:
+        print(f"{name}: left out, since pdqhash is not installed; `make bench` installs it.")
+        return {**result, "ours": None, "peer": None, "ratio": None, "skipped": "pdqhash is not installed"}
+    evidence = pictures.fill(folder / name, count, comparison.width, comparison.height)
+    size = statistics.mean(path.stat().st_size for path in evidence.iterdir())
+    print(f"{name}: {count} pictures of {size / 1e6:.2f} MB, {ROUNDS} rounds, ms CPU a picture")
+    empty = folder / "empty"
+    empty.mkdir(exist_ok=True)
+    _scan(empty, folder)  # compiled files and kernels are kept from then on
+    ours, peer = list[Cost](), list[Cost]()
+    for number in range(1, ROUNDS + 1):
+        ours.append(_scan(evidence, folder))
+        peer.append(_cost([sys.executable, "-m", "benchmarks.plain", str(evidence)], folder))
+        print(f"  round {number}: ours {ours[-1].cpu / count * 1000:7.2f}   plain {peer[-1].cpu / count * 1000:7.2f}")
+    start = _scan(empty, folder)
+    shutil.rmtree(evidence)
+    mine, theirs = (statistics.median(cost.cpu for cost in costs) / count * 1000 for costs in (ours, peer))
+    print(f"  median:  ours {mine:7.2f}   plain {theirs:7.2f}   ratio {theirs / mine:.1f}, goal {comparison.goal:.0f}")
+    return {
+        **result,
+        "ours": round(mine, 3),
+        "peer": round(theirs, 3),
+        "ratio": round(theirs / mine, 2),
+        "goal": comparison.goal,
+        "pictures": count,
+        "mean_bytes": round(size),
+        "rounds": ROUNDS,
+        "of_ours_start_up": round(start.cpu / count * 1000, 3),
+        "ours_wall": round(statistics.median(cost.wall for cost in ours) / count * 1000, 3),
+        "peer_wall": round(statistics.median(cost.wall for cost in peer) / count * 1000, 3),
+    }
+
+
+def _scan(evidence: Path, folder: Path) -> Cost:
+    case = folder / "case"
+    command = ["mantlet", "scan", str(evidence), "--case", str(case), "--workers", str(WORKERS)]
+    cost = _cost([sys.executable, "-m", *command], folder)
+    shutil.rmtree(case)
+    return cost
+
+
+def _cost(command: list[str], home: Path) -> Cost:
+    """Of the command and of every process that it started, until the last has ended."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**kept, "MANTLET_HOME": str(home / "home")}
+    before, started = _children(), time.monotonic()
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wall = time.monotonic() - started
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return Cost(_children() - before, wall)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _machine() -> dict[str, Any]:
+    packages = ("mantlet", "pillow", "numpy", "numba", "simplejpeg")
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+if __name__ == "__main__":
+    main()
