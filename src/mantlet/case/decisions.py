@@ -1,6 +1,7 @@
 """What people say of contents: append-only, each in the ledger with who, when and how it was seen.
 
-Undo is another decision: it restores what stood before, names the decision it undoes, and can be undone in turn.
+Undo is another decision: it restores what stood before and names the decision it undoes; the next undo goes one step
+further back.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _store(
 ) -> Decision:
     at = now()
     payload: dict[str, Any] = {
-        "sha256": sha256, "scheme": scheme, "scheme_version": version, "grade": grade, "note": note,
+        "at": at, "sha256": sha256, "scheme": scheme, "scheme_version": version, "grade": grade, "note": note,
         "basis": basis, "seen": msgspec.to_builtins(seen), "undoes": undoes,
     }  # fmt: skip
     entry = change.record("decision", payload)

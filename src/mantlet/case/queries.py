@@ -39,7 +39,7 @@ _KNOWN: Final = """
 FILTERS: Final = {
     "exhibit": "i.exhibit", "recovery": "i.recovery", "containment": "i.containment", "place": "i.place",
     "kind": "c.kind", "mime": "c.mime", "sha256": "i.sha256", "stack": "coalesce(t.stack, i.sha256)",
-    "grade": "coalesce(s.grade, 'ungraded')", "basis": "s.basis", "graded_by": "s.actor",
+    "grade": "coalesce(s.grade, 'ungraded')", "basis": "s.basis", "graded_by": "iif(s.grade IS NULL, NULL, s.actor)",
 }  # fmt: skip
 _SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
 
@@ -289,7 +289,7 @@ def _queued(case: Case, row: Any) -> dict[str, Any]:
     first = places[0] if places else None
     return {
         **{name: row[name] for name in ("sha256", "kind", "mime", "grade", "basis", "place", "stack")},
-        "graded_by": row["actor"],
+        "graded_by": row["actor"] if row["grade"] else None,
         "name": Address.parse(first["address"]).name if first else None,
         "address": first["address"] if first else None,
         "where": first["place"] if first else None,

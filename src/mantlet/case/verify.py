@@ -34,18 +34,22 @@ def verify_record(case: Case) -> list[ledger.Head]:
 
     1. Each chain of the ledger continues unbroken to its signed head.
     2. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
-    3. Each decision is as its ledger entry says, and no decision entry lacks its row.
+    3. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
     """
     heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 1
+    if not heads:
+        raise IntegrityError("The ledger of this case is empty; its first entry is that the case was made.")
     batches = set()
     decisions = 0
     for entry in ledger.entries(case.reader, "case"):
         if entry.kind == "scan batch":
             batches.add(entry.seq)
         if entry.payload is None:
+            if entry.kind in ("scan batch", "decision"):
+                raise IntegrityError(f"What the ledger says of {entry.kind} {entry.seq} was erased, so its rows cannot be checked.")
             continue
         payload = json.loads(entry.payload)
         if entry.kind == "scan batch":  # 2
@@ -54,7 +58,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
                 raise IntegrityError(f"Rows of scan batch {entry.seq} were changed, added or removed after the scan.")
         elif entry.kind == "decision":  # 3
             decisions += 1
-            _check_decision(case, entry, payload)
+            _check_decision(case, decisions, entry, payload)
     for table in SCANNED:
         for row in case.reader.execute(f"SELECT DISTINCT batch FROM {table}"):  # noqa: S608 - our own names
             if row["batch"] not in batches:
@@ -71,12 +75,13 @@ def _leaves(case: Case, batch: int) -> Iterator[bytes]:
             yield leaf(table, tuple(row))
 
 
-def _check_decision(case: Case, entry: ledger.Entry, payload: dict[str, Any]) -> None:
-    row = case.reader.execute("SELECT * FROM decision WHERE entry = ?", (entry.seq,)).fetchone()
+def _check_decision(case: Case, number: int, entry: ledger.Entry, payload: dict[str, Any]) -> None:
+    """Decisions are numbered from 1 in the order of the ledger: the last one on a content stands."""
+    row = case.reader.execute("SELECT * FROM decision WHERE id = ?", (number,)).fetchone()
     if row is None:
         raise IntegrityError(f"The decision of ledger entry {entry.seq} is missing.")
     kept = {**{name: row[name] for name in payload if name != "seen"}, "seen": json.loads(row["seen"])}
-    if kept != payload or row["actor"] != entry.actor:
+    if kept != payload or (row["actor"], row["entry"]) != (entry.actor, entry.seq):
         raise IntegrityError(f"The decision of ledger entry {entry.seq} was changed after it was made.")
 
 
