@@ -150,7 +150,7 @@ DECISION = r"The decision of ledger entry \d+ was changed after it was made"
     [
         "sha256 = (SELECT max(sha256) FROM content)", "scheme = 'x'", "scheme_version = 'x'", "grade = 'other'",
         "grade = NULL", "note = 'x'", "basis = 'known'", "actor = 'x'", "at = '2020-01-01T00:00:00Z'",
-        """seen = '{"side":1600,"clear":false,"milliseconds":0}'""", "undoes = 1", "id = 99",
+        """seen = '{"side":1600,"clear":false,"milliseconds":0}'""", "undoes = 1", "id = 99", "seen = 'x'",
     ],
 )  # fmt: skip
 def test_a_changed_decision_is_found(filled: Case, tamper: Tamper, change: str) -> None:
@@ -202,9 +202,10 @@ def test_an_erased_payload_that_holds_no_rows_leaves_a_case_that_verifies(filled
     assert verify_record(filled) == before
 
 
-def test_a_record_without_a_ledger_is_found(case: Case, tmp_path: Path) -> None:
+def test_a_record_without_a_ledger_is_found(case: Case) -> None:
+    exposed(case, keys.actor("DC Example"), BOAT.sha256, Seen())
     with closing(sqlite3.connect(case.folder / "case.sqlite")) as database:
-        database.executescript("DELETE FROM ledger; DELETE FROM ledger_head")
+        database.executescript("DELETE FROM ledger WHERE chain = 'case'; DELETE FROM ledger_head WHERE chain = 'case'")
     with pytest.raises(IntegrityError, match="The ledger of this case is empty"):
         verify_record(case)
 

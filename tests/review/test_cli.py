@@ -7,7 +7,9 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -72,7 +74,7 @@ def test_neither_token_nor_addresses_are_logged(scanned: Scanned) -> None:
     assert "/api/" not in said + log
 
 
-def test_a_case_keeps_the_scheme_of_its_grades(scanned: Scanned, run) -> None:
+def test_a_case_keeps_the_scheme_of_its_grades(scanned: Scanned, run: Callable[..., Any]) -> None:
     with reviewing(scanned.case, *STAND_IN) as running:
         running.enter().grade(scanned.sha256["kite.jpg"], "other")
         running.stop()
@@ -83,7 +85,7 @@ def test_a_case_keeps_the_scheme_of_its_grades(scanned: Scanned, run) -> None:
         assert "of the scheme stand-in, so that is used" in running.stop()
 
 
-def test_wrong_use_is_told_in_a_sentence(scanned: Scanned, run, tmp_path: Path) -> None:
+def test_wrong_use_is_told_in_a_sentence(scanned: Scanned, run: Callable[..., Any], tmp_path: Path) -> None:
     assert "There is no category scheme 'x'" in run("review", scanned.case, "--scheme", "x", code=2).err
     assert "There is no case" in run("review", tmp_path / "none", code=3).err
     with socket.socket() as taken:

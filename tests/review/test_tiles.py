@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
+from reviewing import Scanned
 
 from mantlet.case import queries
 from mantlet.case.case import open_case
 from mantlet.engine.messages import Draw, Drawn
 from mantlet.review import tiles
 from mantlet.types import Absent, Address, Reason
-
-Answer = Callable[[Draw], Drawn]
 
 
 @pytest.fixture
@@ -39,7 +36,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
 
 
 @pytest.fixture
-def made(drawn: list[Draw], scanned) -> tiles.Tiles:
+def made(drawn: list[Draw], scanned: Scanned) -> tiles.Tiles:
     return tiles.Tiles(open_case(scanned.case), cache_bytes=25)
 
 

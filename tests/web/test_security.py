@@ -105,6 +105,12 @@ def test_another_host_name_is_refused(inside: Client, host: str) -> None:
     assert inside.get("/", headers={"Host": host}).status_code == 421
 
 
+def test_two_host_names_are_refused(inside: Client) -> None:
+    hosts = [("Host", "127.0.0.1:8000"), ("Host", "evil.example")]
+    assert inside.get("/", headers=hosts).status_code == 421
+    assert inside.get("/", headers=hosts[::-1]).status_code == 421
+
+
 def test_localhost_is_a_name_of_this_machine(guard: Guard) -> None:
     client = _client(guard, "http://localhost:8000")
     assert client.get(guard.url.replace("127.0.0.1", "localhost")).status_code == 303

@@ -5,6 +5,7 @@ Code that others must trust: numbered steps that raise.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
         IntegrityError: naming the first thing that is wrong.
     """
     heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 1
-    if not heads:
+    if "case" not in {head.chain for head in heads}:
         raise IntegrityError("The ledger of this case is empty; its first entry is that the case was made.")
     batches = set()
     decisions = 0
@@ -49,7 +50,8 @@ def verify_record(case: Case) -> list[ledger.Head]:
             batches.add(entry.seq)
         if entry.payload is None:
             if entry.kind in ("scan batch", "decision"):
-                raise IntegrityError(f"What the ledger says of {entry.kind} {entry.seq} was erased, so its rows cannot be checked.")
+                what = f"{entry.kind} {entry.seq}"
+                raise IntegrityError(f"What the ledger says of {what} was erased, so its rows cannot be checked.")
             continue
         payload = json.loads(entry.payload)
         if entry.kind == "scan batch":  # 2
@@ -80,7 +82,9 @@ def _check_decision(case: Case, number: int, entry: ledger.Entry, payload: dict[
     row = case.reader.execute("SELECT * FROM decision WHERE id = ?", (number,)).fetchone()
     if row is None:
         raise IntegrityError(f"The decision of ledger entry {entry.seq} is missing.")
-    kept = {**{name: row[name] for name in payload if name != "seen"}, "seen": json.loads(row["seen"])}
+    kept = {name: row[name] for name in payload}
+    with contextlib.suppress(ValueError):
+        kept["seen"] = json.loads(row["seen"])
     if kept != payload or (row["actor"], row["entry"]) != (entry.actor, entry.seq):
         raise IntegrityError(f"The decision of ledger entry {entry.seq} was changed after it was made.")
 

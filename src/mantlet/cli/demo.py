@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,4 +54,5 @@ def demo(
         print_json({"case": str(case.folder), "report": str(report), **queries.matrix(case)})
         return
     print_matrix(case)
-    say(f"\nThe report: {report}\nGrade on the page: mantlet review {case.folder} --scheme stand-in")
+    here = "mantlet" if shutil.which("mantlet") else sys.argv[0]
+    say(f"\nThe report: {report}\nGrade on the page: {here} review {case.folder} --scheme stand-in")

@@ -26,6 +26,9 @@ _SHORT_SECONDS: Final = 120.0
 _SEEKS: Final = 2 * settings.KEY_FRAMES
 _MOST_KEY_FRAMES: Final = 600
 
+# PyAV before 19 (the last for Python 3.11) refuses a clip whose title is not UTF-8, unless told otherwise.
+_OPTIONS: Final[dict[str, Any]] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 av.logging.set_level(None)
 
 
@@ -53,7 +56,7 @@ def open_clip(file: io.IOBase) -> tuple[Clip, Iterator[Frame]]:
         RefusedError: no moving picture in it.
         OSError or av.error.FFmpegError: it cannot be read.
     """
-    container = av.open(cast(Any, file), metadata_errors="replace")
+    container = av.open(cast(Any, file), **_OPTIONS)
     if not container.streams.video:
         raise RefusedError(Reason.UNREADABLE, "It holds no stream of pictures.")
     stream = container.streams.video[0]

@@ -10,6 +10,7 @@ const bound = new Map(setup.keys.flatMap((key) => key.keys.map((name) => [name, 
 const ungraded = new URLSearchParams(location.search).get("ungraded") === "1";
 const PROGRESS_MILLISECONDS = 3000;
 const SLOW_MILLISECONDS = 300;
+const SILENT = "The page's server does not answer; is `mantlet review` still running?";
 
 const at = (id) => document.getElementById(id);
 const outbox = new Outbox(showSaved);
@@ -80,8 +81,9 @@ async function showProgress() {
 async function keepShowingProgress() {
   try {
     if (!document.hidden) await showProgress();
+    if (at("notice").textContent === SILENT) tell("");
   } catch (error) {
-    tell(error.status ? error.message : "The page's server does not answer; is `mantlet review` still running?");
+    tell(error.status ? error.message : SILENT);
   }
   setTimeout(keepShowingProgress, PROGRESS_MILLISECONDS);
 }
@@ -238,7 +240,7 @@ async function act(action) {
   try {
     await (ACTIONS[action] ?? (() => grade(action.slice("grade:".length))))();
   } catch (error) {
-    tell(error.status ? error.message : "The page's server does not answer.");
+    tell(error.status ? error.message : SILENT);
   }
   setBusy(false);
   return undefined;
