@@ -14,7 +14,7 @@ QUALITY = 85
 def fill(folder: Path, count: int, width: int, height: int) -> Path:
     """Writes `count` pictures, no two alike, into a new folder."""
     folder.mkdir()
-    grain = np.random.default_rng(1).normal(0, 4, (height + 64, width + 64, 1)).astype(np.float32)
+    grain = np.random.default_rng(1).normal(0, 7, (height + 64, width + 64, 1)).astype(np.float32)
     for number in range(count):
         left, top = number % 64, number // 64 % 64
         shapes = np.asarray(_shapes(random.Random(number), width, height), np.float32)

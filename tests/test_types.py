@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mantlet.types import (
@@ -74,6 +74,7 @@ def hidden(char: str) -> bool:
 
 @each_hostile("name")
 @given(names)
+@settings(deadline=None)
 def test_an_escaped_name_is_one_line_that_hides_nothing(name: bytes) -> None:
     text = escape(name)
     assert len(text.splitlines()) <= 1
@@ -84,6 +85,7 @@ def test_an_escaped_name_is_one_line_that_hides_nothing(name: bytes) -> None:
 
 @each_hostile("name")
 @given(names)
+@settings(deadline=None)
 def test_unescape_gives_the_bytes_back(name: bytes) -> None:
     assert unescape(escape(name)) == name
 
@@ -103,6 +105,7 @@ def test_only_what_must_be_is_escaped(name: bytes, text: str) -> None:
 
 
 @given(addresses)
+@settings(deadline=None)
 def test_an_address_parses_back_from_what_it_prints(address: Address) -> None:
     assert len(str(address).splitlines()) == 1
     assert Address.parse(str(address)) == address
@@ -110,6 +113,7 @@ def test_an_address_parses_back_from_what_it_prints(address: Address) -> None:
 
 @each_hostile("name")
 @given(names)
+@settings(deadline=None)
 def test_a_hostile_name_poses_as_no_other_address(name: bytes) -> None:
     address = Address("EX1").child(Step("volume", 512)).child(Step("file", 7, escape(b"/" + name)))
     back = Address.parse(str(address))
@@ -124,6 +128,7 @@ def test_what_is_no_step_is_refused(text: str) -> None:
 
 
 @given(addresses, steps)
+@settings(deadline=None)
 def test_a_child_lies_within_its_address_and_not_the_reverse(address: Address, step: Step) -> None:
     child = address.child(step)
     assert child.within(address)
@@ -141,6 +146,7 @@ def test_within_compares_steps_and_exhibits_not_letters() -> None:
 
 @each_hostile("name")
 @given(names)
+@settings(deadline=None)
 def test_the_name_for_people_is_safe_to_show(name: bytes) -> None:
     shown = Address("EX1").child(Step("file", 1, escape(b"/folder/" + name))).name
     assert not any(hidden(char) for char in shown)
@@ -198,11 +204,13 @@ def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
         some(st.builds(Acquisition, texts, texts, hexes, texts, numbers)), some(nodes), numbers, numbers,
     )
 )  # fmt: skip
+@settings(deadline=None)
 def test_rows_travel_as_msgpack_unchanged(rows: Rows) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(rows), type=Rows) == rows
 
 
 @given(nodes, steps)
+@settings(deadline=None)
 def test_a_node_is_the_same_work_whatever_was_learned_of_it(node: Node, step: Step) -> None:
     learned = msgspec.structs.replace(node, skip=((step, Absent(Reason.CRASHED)),))
     assert learned.key == node.key

@@ -200,7 +200,11 @@ def test_nothing_is_signed_that_has_not_grown(written: Database) -> None:
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 json_values: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | text,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=8,
 )
@@ -208,7 +212,7 @@ payloads = st.lists(st.dictionaries(text, json_values, max_size=4), min_size=1, 
 
 
 @given(payloads, text, text, st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_any_payload_verifies_and_any_other_in_its_place_does_not(
     said: list[dict[str, Any]], actor: str, kind: str, data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mantlet.governance.merkle import root
@@ -44,6 +44,7 @@ def slow(rows: list[bytes]) -> bytes:
 
 
 @given(st.lists(st.binary(max_size=8), max_size=70))
+@settings(deadline=None)
 def test_the_root_is_that_of_the_definition(rows: list[bytes]) -> None:
     assert root(rows) == slow(rows).hex()
 
@@ -55,6 +56,7 @@ def test_the_root_is_that_of_the_definition_for_every_shape_of_tree(count: int) 
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1, max_size=20), st.data())
+@settings(deadline=None)
 def test_any_change_of_the_rows_changes_the_root(rows: list[bytes], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
     changed = [

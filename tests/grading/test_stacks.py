@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ def flipped(value: bytes, bits: int, source: random.Random) -> bytes:
 
 
 @given(st.integers(0, 2**32), st.integers(0, 60), st.sampled_from([0, 1, 31, 255]))
+@settings(deadline=None)
 def test_stacks_are_the_groups_of_hashes_within_a_distance(seed: int, count: int, distance: int) -> None:
     source = random.Random(seed)
     hashes: list[bytes] = []

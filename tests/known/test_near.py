@@ -50,7 +50,7 @@ def test_records_are_found_up_to_the_distance_and_no_further(sets: Sets) -> None
 
 
 @given(st.integers(0, 2**32), st.integers(0, 60))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 def test_the_look_up_agrees_with_counting_bits(sets: Sets, seed: int, count: int) -> None:
     source = random.Random(seed)
     asked = source.randbytes(32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ def test_a_table_is_read_however_it_is_written(
 
 
 @given(st.permutations(COLUMNS), st.integers(0, 2**32), st.sampled_from(",;"))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_the_columns_may_stand_in_any_order_and_any_may_lack(
     write: Write, columns: list[str], seed: int, separator: str
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_line_of_megabytes_is_refused_in_a_short_sentence(write: Write, start:
 
 
 @given(st.binary(max_size=300), st.sampled_from([None, "md5", "sha1", "sha256", "pdq"]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @example(b"md5\n\x00", None)
 @example(b"md5\r\x00\r\n", None)
 def test_no_bytes_bring_anything_but_a_sentence(write: Write, data: bytes, plain: str | None) -> None:
@@ -164,7 +164,7 @@ pieces = st.sampled_from([
 
 
 @given(st.lists(pieces, max_size=30).map("".join))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 def test_nearly_right_text_gives_records_with_a_hash_each_or_a_sentence(write: Write, text: str) -> None:
     try:
         found = list(records(write(text)))
@@ -176,18 +176,23 @@ def test_nearly_right_text_gives_records_with_a_hash_each_or_a_sentence(write: W
     assert all(1 <= each.number <= lines for each in found)
 
 
-@pytest.mark.parametrize("where", ["missing.csv", "."])
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, where: str) -> None:
-    with pytest.raises(EvidenceError, match="cannot be read"):
-        import_file(Sets(), tmp_path / where, "force", "notable", "x")
-
-
-def test_a_set_is_versioned_by_its_file_and_how_it_was_read(write: Write) -> None:
+@pytest.fixture
+def sets() -> Iterator[Sets]:
     sets = Sets()
+    yield sets
+    sets.close()
+
+
+@pytest.mark.parametrize("where", ["missing.csv", "."])
+def test_a_file_that_cannot_be_opened_is_named(sets: Sets, tmp_path: Path, where: str) -> None:
+    with pytest.raises(EvidenceError, match="cannot be read"):
+        import_file(sets, tmp_path / where, "force", "notable", "x")
+
+
+def test_a_set_is_versioned_by_its_file_and_how_it_was_read(sets: Sets, write: Write) -> None:
     path = write(f"{PDQ.hex()}\n")
     first = import_file(sets, path, "a", "notable", "DC Example")
     assert (first.records, first.source, first.imported_by) == (1, "set.csv", "DC Example")
     assert import_file(sets, path, "b", "notable", "x").version == first.version
     assert import_file(sets, path, "c", "notable", "x", "pdq").version != first.version
     assert import_file(sets, write(f"{MD5.hex()}\n"), "a", "notable", "x").version != first.version
-    sets.close()

@@ -175,6 +175,16 @@ def test_a_clear_picture_goes_when_attention_does(tab: Tab, scanned: Scanned, ho
     assert len(scanned.ledger("exposure", "shown")) == 1
 
 
+def test_a_grade_given_while_looking_says_that_it_was_seen_clearly(tab: Tab, scanned: Scanned) -> None:
+    tab.page.keyboard.down(" ")
+    expect(tab.at("clear")).to_be_visible()
+    tab.answered("/api/grade", "2")
+    [(_, hidden)] = scanned.ledger("exposure", "hidden")
+    [(_, decision)] = scanned.ledger("case", "decision")
+    assert decision["seen"] == {"side": hidden["side"], "clear": True, "milliseconds": hidden["milliseconds"]}
+    assert hidden["side"] == 640
+
+
 @pytest.mark.parametrize("key", ["p", "Escape"])
 def test_the_panic_key_blanks_everything_until_it_is_pressed_again(tab: Tab, scanned: Scanned, key: str) -> None:
     tab.press(key)
@@ -192,8 +202,11 @@ def test_help_lists_every_key(tab: Tab) -> None:
     expect(tab.at("help")).to_be_visible()
     for text in ("Camera, and on", "take back your last grade", "Ctrl+Z", "Space", "blank the whole page"):
         expect(tab.at("help").get_by_text(text).first).to_be_visible()
+    tab.press("1", " ")
     tab.press("?")
     expect(tab.at("help")).to_be_hidden()
+    expect(tab.page.locator(".graded")).to_have_count(0), "nothing is graded that is covered"
+    assert not [url for url in tab.asked if "/api/look" in url]
 
 
 def test_a_hostile_name_is_text(tab: Tab) -> None:
@@ -240,6 +253,14 @@ def test_what_is_not_saved_is_seen_and_sent_again(scanned: Scanned, review: Revi
     expect(tab.at("saved")).to_have_text("Not saved (1): Not today.")
     expect(tab.tiles.nth(2)).to_have_attribute("aria-label", label("ungraded"))
     expect(tab.tiles.nth(2).locator(".badge")).to_have_text("Not saved")
+
+
+def test_the_last_one_graded_stays_selected_and_says_so(tab: Tab) -> None:
+    for _ in range(8):
+        tab.answered("/api/grade", "3")
+    expect(tab.at("notice")).to_have_text("Every one that has been found is graded.")
+    expect(tab.at("counts")).to_have_text("Graded 8 of 8 distinct")
+    expect(tab.at("graded")).to_have_text(f"Other object, by {OFFICER}")
 
 
 def test_a_grade_key_that_is_held_down_grades_one(tab: Tab, scanned: Scanned) -> None:

@@ -22,13 +22,13 @@ _CHUNK: Final = 2000
 
 
 class Matcher:
-    """Looks contents up in some sets. `digest` names which sets in which versions."""
+    """Looks contents up in some sets. `digest` names which sets in which versions, and what their records are."""
 
     def __init__(self, sets: Sets, chosen: list[KnownSet]) -> None:
         self._sets = sets
         self.chosen = chosen
         self._near = Near(sets, chosen)
-        versions = json.dumps(sorted((each.name, each.version) for each in chosen))
+        versions = json.dumps(sorted((each.name, each.version, each.status) for each in chosen))
         self.digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
 
     def __call__(self, change: Change, contents: Sequence[Content], findings: Sequence[Finding]) -> int:

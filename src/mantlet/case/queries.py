@@ -52,12 +52,13 @@ def where(terms: Sequence[str]) -> tuple[str, list[str]]:
     """
     clauses, values = [], []
     for term in terms:
-        field, operator, value = term.partition("!=") if "!=" in term else term.partition("=")
+        field, operator, value = term.partition("=")
+        other, field = field.endswith("!"), field.removesuffix("!")
         if field in FILTERS and operator:
-            clauses.append(f"{FILTERS[field]} IS {'NOT ' if operator == '!=' else ''}?")
+            clauses.append(f"{FILTERS[field]} IS {'NOT ' if other else ''}?")
         elif field in _SET_FILTERS and operator:
             exists = f"EXISTS (SELECT 1 FROM match WHERE sha256 = i.sha256 AND {_SET_FILTERS[field]} = ?)"  # noqa: S608
-            clauses.append(f"{'NOT ' if operator == '!=' else ''}{exists}")
+            clauses.append(f"{'NOT ' if other else ''}{exists}")
         else:
             fields = ", ".join((*FILTERS, *_SET_FILTERS))
             raise UsageError(f"'{term}' is no filter; write FIELD=VALUE or FIELD!=VALUE with one of {fields}.")

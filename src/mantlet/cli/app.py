@@ -15,7 +15,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Finds, recognises and groups the pictures on a seized device; a person decides.",
 )
 
 

@@ -105,11 +105,15 @@ def lookup(
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which set.")],
+    as_json: Json = False,
 ) -> None:
     """Removes a set. Cases keep the matches it made, with its version.
 
     Example: mantlet known remove force
     """
     Sets().remove(name)
-    say(f"The set {name} is removed.")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        say(f"The set {name} is removed.")

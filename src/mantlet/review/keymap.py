@@ -12,8 +12,8 @@ import msgspec
 from mantlet.errors import UsageError
 from mantlet.grading.scheme import Scheme
 
-Context = Literal["grid", "always"]
-"""Where a key works: on the grid, or also while the page is blanked."""
+Context = Literal["grid", "page", "always"]
+"""Where a key works: while the grid is in view, also under the list of keys, or also while the page is blanked."""
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ KEYS: Final = (
     Key("first", ("Home",), "to the first"),
     Key("last", ("End",), "to the last"),
     Key("blank", ("p", "Escape"), "blank the whole page; again to go on", "always"),
-    Key("help", ("?",), "show or hide this list of keys"),
+    Key("help", ("?",), "show or hide this list of keys", "page"),
 )
 
 RESERVED: Final = frozenset(

@@ -1,12 +1,13 @@
 // The page: keys and buttons become actions, and actions move, grade, undo and look.
 
 import { Grid } from "./grid.js";
+import { listen } from "./keys.js";
 import { Look } from "./pictures.js";
 import { Outbox, get } from "./server.js";
 
 const setup = JSON.parse(document.body.dataset.setup);
 const grades = new Map(setup.grades.map((grade) => [grade.code, grade]));
-const bound = new Map(setup.keys.flatMap((key) => key.keys.map((name) => [name, key])));
+const contexts = new Map(setup.keys.map((key) => [key.action, key.context]));
 const ungraded = new URLSearchParams(location.search).get("ungraded") === "1";
 const PROGRESS_MILLISECONDS = 3000;
 const SLOW_MILLISECONDS = 300;
@@ -15,13 +16,15 @@ const SILENT = "The page's server does not answer; is `mantlet review` still run
 const at = (id) => document.getElementById(id);
 const outbox = new Outbox(showSaved);
 const look = new Look(outbox);
-const grid = new Grid(grades, showSelected);
+const grid = new Grid(grades, (row) => {
+  look.close();
+  showSelected(row);
+});
 const unsaved = new Map(); // content -> the grade on its way to the server
 const refused = new Map(); // content -> why its grade was not saved
 let ahead = null; // the page after this one, asked for before it is needed
 let now = { graded: 0, contents: Infinity }; // the counts of the case
 let busy = false;
-let held = ""; // the place on the keyboard of the key that is held to look
 
 // -- what is said --------------------------------------------------------------------------------------------------
 
@@ -45,7 +48,6 @@ function showSaved() {
 }
 
 function showSelected(row) {
-  look.close();
   const put = (id, text) => {
     at(id).textContent = text;
     if (at(id).tagName === "DD") at(id).hidden = at(id).previousElementSibling.hidden = !text;
@@ -143,13 +145,13 @@ async function goToEnd(end) {
 }
 
 async function nextUngraded() {
-  const open = (row) => !row.grade;
-  const here = grid.rows.findIndex((row, index) => index > grid.index && open(row));
+  const left = (row) => !row.grade;
+  const here = grid.rows.findIndex((row, index) => index > grid.index && left(row));
   if (here >= 0) return grid.select(here);
   const next = await ahead;
-  if (next?.some(open)) return show(next, next.findIndex(open));
+  if (next?.some(left)) return show(next, next.findIndex(left));
   for (const where of [{ after: grid.rows.at(-1)?.place ?? "" }, { end: "first" }]) {
-    const found = (await page({ ...where, ungraded: true })).find(open);
+    const found = (await page({ ...where, ungraded: true })).find(left);
     if (found) return grid.find(found.sha256) >= 0 ? grid.select(grid.find(found.sha256)) : goTo(found.sha256);
   }
   return tell("Every one that has been found is graded.");
@@ -158,6 +160,7 @@ async function nextUngraded() {
 // -- decisions -----------------------------------------------------------------------------------------------------
 
 async function grade(code) {
+  look.close(); // so that this look counts as seen
   const row = grid.row;
   const before = { grade: row.grade, graded_by: row.graded_by };
   const seen = look.seen(row) ?? { side: grid.side, clear: false, milliseconds: 0 };
@@ -190,6 +193,7 @@ function mark(sha256, change) {
   if (index < 0) return;
   Object.assign(grid.rows[index], change);
   grid.paint(index);
+  if (index === grid.index) showSelected(grid.row);
 }
 
 async function undo() {
@@ -233,6 +237,7 @@ const AT_ONCE = {
 
 /** While the server is asked for a page or an undo, keys do nothing: they would meet another tile than the one seen. */
 async function act(action) {
+  if (!open().includes(contexts.get(action))) return undefined;
   if (AT_ONCE[action]) return AT_ONCE[action]();
   if (busy || (!grid.row && action !== "undo")) return undefined;
   setBusy(true);
@@ -246,35 +251,18 @@ async function act(action) {
   return undefined;
 }
 
+/** Where keys work now: nothing is graded that is covered. */
+function open() {
+  if (at("page").hidden) return ["always"];
+  return at("help").hidden ? ["always", "page", "grid"] : ["always", "page"];
+}
+
 function setBusy(is) {
   busy = is;
   at("grid").setAttribute("aria-busy", is);
 }
 
-/** A key as the keymap names it. The number row counts by its place, too: on some layouts its digits need Shift. */
-function pressed(event) {
-  if (event.altKey) return undefined;
-  const held = event.ctrlKey ? "Control+" : event.metaKey ? "Meta+" : "";
-  const name = held + (event.key.length === 1 ? event.key.toLowerCase() : event.key);
-  const digit = !held && !event.shiftKey && /^Digit(\d)$/.exec(event.code);
-  return bound.get(name) ?? (digit ? bound.get(digit[1]) : undefined);
-}
-
-document.addEventListener("keydown", (event) => {
-  const key = pressed(event);
-  if (!key) return;
-  event.preventDefault();
-  if (event.repeat && !key.repeats) return;
-  if (at("page").hidden && key.context !== "always") return;
-  if (key.held) held = event.code;
-  act(key.action);
-});
-document.addEventListener("keyup", (event) => {
-  if (!held || event.code !== held) return;
-  event.preventDefault(); // or it would press the button that has the focus
-  held = "";
-  look.close();
-});
+listen(setup.keys, act, () => look.close());
 document.addEventListener("pointerdown", (event) => {
   if (event.button === 0 && event.target.closest("[data-action=reveal]")) act("reveal");
 });
