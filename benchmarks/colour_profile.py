@@ -34,7 +34,8 @@ def main() -> None:
         distances.append(distance(pdq(pixels)[0], pdq(_srgb(pixels))[0]))
     middle, most, all_ = np.percentile(distances, [50, 90, 100])
     print(
-        f"{len(distances)} pictures: {middle:.0f} bits in the middle, {most:.0f} at the 90th percentile, {all_:.0f} at most"
+        f"{len(distances)} pictures: {middle:.0f} bits in the middle, "
+        f"{most:.0f} at the 90th percentile, {all_:.0f} at most"
     )
 
 

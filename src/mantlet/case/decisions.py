@@ -56,40 +56,32 @@ def undo(case: Case, actor: Actor) -> Decision | None:
 
     None where there is nothing left to take back.
     """
-    with case.change(actor) as change:
-        last = change.tx.execute(
-            """
-            SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
-            AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
-            AND NOT EXISTS (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
-            ORDER BY d.id DESC LIMIT 1
-            """,
-            (actor.name,),
-        ).fetchone()
-        if last is None:
-            change.record("nothing to undo", {})
-            return None
-        before = change.tx.execute(
-            """
-            SELECT grade, basis, note, scheme, scheme_version FROM decision d WHERE sha256 = ? AND id < ?
-            AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
-            ORDER BY id DESC LIMIT 1
-            """,
-            (last["sha256"], last["id"]),
-        ).fetchone()
-        grade, basis, note = (before["grade"], before["basis"], before["note"]) if before else (None, None, "")
-        scheme = before or last
-        return _store(
-            change,
-            scheme["scheme"],
-            scheme["scheme_version"],
-            last["sha256"],
-            grade,
-            note,
-            basis,
-            Seen(),
-            last["id"],
-        )
+    last = case.reader.execute(
+        """
+        SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
+        AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
+        AND NOT EXISTS (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
+        ORDER BY d.id DESC LIMIT 1
+        """,
+        (actor.name,),
+    ).fetchone()
+    if last is None:
+        return None
+    try:
+        with case.change(actor) as change:
+            before = change.tx.execute(
+                """
+                SELECT grade, basis, note, scheme, scheme_version FROM decision d WHERE sha256 = ? AND id < ?
+                AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
+                ORDER BY id DESC LIMIT 1
+                """,
+                (last["sha256"], last["id"]),
+            ).fetchone()
+            grade, basis, note = (before["grade"], before["basis"], before["note"]) if before else (None, None, "")
+            scheme, version = ((before or last)[name] for name in ("scheme", "scheme_version"))
+            return _store(change, scheme, version, last["sha256"], grade, note, basis, Seen(), last["id"])
+    except sqlite3.IntegrityError:  # another page of the same person took it back meanwhile
+        return None
 
 
 def _store(

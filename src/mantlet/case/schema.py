@@ -61,6 +61,7 @@ CREATE TABLE decision (
     entry INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX decision_content ON decision (sha256, id);
+CREATE UNIQUE INDEX decision_undone ON decision (undoes) WHERE undoes IS NOT NULL;  -- once, by two pages at once too
 CREATE TRIGGER decision_is_kept BEFORE DELETE ON decision BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 CREATE TRIGGER decision_is_final BEFORE UPDATE ON decision BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 CREATE VIEW standing AS  -- the last decision on each content
