@@ -1,4 +1,4 @@
-"""The plain path: what a script does with the usual packages. Run as a program, on a folder."""
+"""The plain path: what a script does with the usual packages. `python -m benchmarks.plain FOLDER COUNT`."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def measure(path: Path) -> tuple[str, str, str, bytes]:
 
 
 if __name__ == "__main__":
-    for each in sorted(Path(sys.argv[1]).iterdir()):
+    for each in sorted(Path(sys.argv[1]).iterdir())[: int(sys.argv[2])]:
         measure(each)

@@ -32,23 +32,25 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Comparison(NamedTuple):
-    """`count` pictures of one size; the plain path is to cost `goal` times what Mantlet does."""
+    """`count` pictures of one size are scanned. The plain path, whose cost grows evenly, takes the first `peer_count`
+    of them, and is to cost `goal` times as much a picture."""
 
     name: str
     width: int
     height: int
     count: int
+    peer_count: int
     goal: float
 
 
 COMPARISONS: Final = (
-    Comparison("scan, 12 megapixels", 4000, 3000, 120, 10),
-    Comparison("scan, 0.3 megapixels", 672, 448, 3000, 2),
+    Comparison("scan, 12 megapixels", 4000, 3000, 240, 60, 10),
+    Comparison("scan, 0.3 megapixels", 672, 448, 3000, 1500, 2),
 )
 
 
 class Cost(NamedTuple):
-    """Seconds of processor time in all processes, and of wall time."""
+    """Milliseconds of processor time in all processes, and of wall time, a picture."""
 
     cpu: float
     wall: float
@@ -65,26 +67,27 @@ def main() -> None:
 
 
 def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
-    name, count = comparison.name, comparison.count
+    name, count, peer_count = comparison.name, comparison.count, comparison.peer_count
     result: dict[str, Any] = {"name": name, "peer_name": PEER, "unit": "ms CPU a picture", "machine": _machine()}
     if importlib.util.find_spec("pdqhash") is None:
         print(f"{name}: left out, since pdqhash is not installed; `make bench` installs it.")
         return {**result, "ours": None, "peer": None, "ratio": None, "skipped": "pdqhash is not installed"}
     evidence = pictures.fill(folder / name, count, comparison.width, comparison.height)
-    size = statistics.mean(path.stat().st_size for path in evidence.iterdir())
-    print(f"{name}: {count} pictures of {size / 1e6:.2f} MB, {ROUNDS} rounds, ms CPU a picture")
     empty = folder / "empty"
     empty.mkdir(exist_ok=True)
-    _scan(empty, folder)  # compiled files and kernels are kept from then on
+    _scan(empty, count, folder)  # what is compiled then is kept
+    size = statistics.mean(path.stat().st_size for path in evidence.iterdir())
+    print(f"{name}: {count} pictures of {size / 1e6:.2f} MB, ms CPU a picture")
     ours, peer = list[Cost](), list[Cost]()
     for number in range(1, ROUNDS + 1):
-        ours.append(_scan(evidence, folder))
-        peer.append(_cost([sys.executable, "-m", "benchmarks.plain", str(evidence)], folder))
-        print(f"  round {number}: ours {ours[-1].cpu / count * 1000:7.2f}   plain {peer[-1].cpu / count * 1000:7.2f}")
-    start = _scan(empty, folder)
+        ours.append(_scan(evidence, count, folder))
+        plain = [sys.executable, "-m", "benchmarks.plain", str(evidence), str(peer_count)]
+        peer.append(_cost(plain, peer_count, folder))
+        print(f"  round {number}   ours {ours[-1].cpu:7.2f}   plain {peer[-1].cpu:7.2f}")
+    start = _scan(empty, count, folder)
     shutil.rmtree(evidence)
-    mine, theirs = (statistics.median(cost.cpu for cost in costs) / count * 1000 for costs in (ours, peer))
-    print(f"  median:  ours {mine:7.2f}   plain {theirs:7.2f}   ratio {theirs / mine:.1f}, goal {comparison.goal:.0f}")
+    mine, theirs = (statistics.median(cost.cpu for cost in costs) for costs in (ours, peer))
+    print(f"  median    ours {mine:7.2f}   plain {theirs:7.2f}   ratio {theirs / mine:.1f}, goal {comparison.goal:.0f}")
     return {
         **result,
         "ours": round(mine, 3),
@@ -94,22 +97,22 @@ def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "pictures": count,
         "mean_bytes": round(size),
         "rounds": ROUNDS,
-        "of_ours_start_up": round(start.cpu / count * 1000, 3),
-        "ours_wall": round(statistics.median(cost.wall for cost in ours) / count * 1000, 3),
-        "peer_wall": round(statistics.median(cost.wall for cost in peer) / count * 1000, 3),
+        "ours_start_up": round(start.cpu, 3),
+        "ours_wall": round(statistics.median(cost.wall for cost in ours), 3),
+        "peer_wall": round(statistics.median(cost.wall for cost in peer), 3),
     }
 
 
-def _scan(evidence: Path, folder: Path) -> Cost:
+def _scan(evidence: Path, count: int, folder: Path) -> Cost:
     case = folder / "case"
     command = ["mantlet", "scan", str(evidence), "--case", str(case), "--workers", str(WORKERS)]
-    cost = _cost([sys.executable, "-m", *command], folder)
+    cost = _cost([sys.executable, "-m", *command], count, folder)
     shutil.rmtree(case)
     return cost
 
 
-def _cost(command: list[str], home: Path) -> Cost:
-    """Of the command and of every process that it started, until the last has ended."""
+def _cost(command: list[str], count: int, home: Path) -> Cost:
+    """Of the command and of every process that it started, until the last has ended, by picture."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = {**kept, "MANTLET_HOME": str(home / "home")}
     before, started = _children(), time.monotonic()
@@ -119,7 +122,7 @@ def _cost(command: list[str], home: Path) -> Cost:
         try:
             os.wait()
         except ChildProcessError:
-            return Cost(_children() - before, wall)
+            return Cost((_children() - before) * 1000 / count, wall * 1000 / count)
 
 
 def _children() -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mantlet.case import queries
-from mantlet.case.case import Case
-from mantlet.case.decisions import Seen, decide, exposed, hidden, undo
+from mantlet.case.case import Case, open_case
+from mantlet.case.decisions import Decision, Seen, decide, exposed, hidden, undo
 from mantlet.case.verify import verify_record
 from mantlet.errors import UsageError
 from mantlet.governance import keys, ledger
@@ -140,8 +142,10 @@ def test_what_is_ungraded_again_is_nobodys_grade(case: Case, one: keys.Actor) ->
 
 
 def test_nothing_to_undo_is_said(case: Case, one: keys.Actor) -> None:
+    before = ledger_length(case)
     assert undo(case, one) is None
     assert rows(case, "decision") == []
+    assert ledger_length(case) == before
 
 
 def test_nobody_undoes_what_another_said(case: Case, one: keys.Actor, two: keys.Actor) -> None:
@@ -158,6 +162,24 @@ def test_nobody_undoes_what_another_said(case: Case, one: keys.Actor, two: keys.
     assert (undone.actor, undone.grade) == ("DC Two", "boat")
     assert {grade for grade, *_ in graded(case, BOAT)} == {"boat"}
     assert undo(case, two) is None
+
+
+def test_pages_that_undo_at_once_take_a_decision_back_once(case: Case, one: keys.Actor) -> None:
+    made = decide(case, one, SCHEME, BOAT.sha256, "boat", Seen())
+    barrier = threading.Barrier(4)
+
+    def press(_: int) -> Decision | None:
+        page = open_case(case.folder)
+        barrier.wait()
+        undone = undo(page, one)
+        page.close()
+        return undone
+
+    with ThreadPoolExecutor(4) as pool:
+        undone = [each for each in pool.map(press, range(4)) if each]
+    assert [each.undoes for each in undone] == [made.id]
+    assert len(rows(case, "decision")) == 2
+    verify_record(case)
 
 
 def test_undo_restores_the_scheme_too(case: Case, one: keys.Actor) -> None:

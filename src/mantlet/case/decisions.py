@@ -6,6 +6,7 @@ further back.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Annotated, Any
 
 import msgspec
