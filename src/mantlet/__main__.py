@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import sqlite3
 import sys
+import traceback
 
+
+from mantlet import settings
 from mantlet.errors import MantletError
 
 
@@ -18,18 +21,30 @@ def main() -> None:
     except MantletError as error:
         say(f"Error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("Stopped. What was found is kept; the same command goes on from here.")
-        sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as error:
-        logging.getLogger("mantlet").exception("a defect")
-        say(f"Error: Mantlet has a defect: {type(error).__name__}: {error}. The log of the case has the details.")
-        if os.environ.get("MANTLET_DEBUG"):
-            raise
+    except UnicodeEncodeError:
+        say("Error: a name given is not valid UTF-8; rename it, or reach it by another path.")
+        sys.exit(2)
+    except (OSError, sqlite3.Error) as error:
+        say(f"Error: something could not be read or written: {error}. See that the disk is there and has space.")
+        sys.exit(3)
+    except Exception as error:  # noqa: BLE001 - the boundary around the whole program
+        say(f"Error: Mantlet has a defect: {type(error).__name__}: {error}. {_kept()}")
         sys.exit(70)
+
+
+def _kept() -> str:
+    """Keeps the traceback of a defect where its author can ask for it."""
+    path = settings.home() / "defects.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(traceback.format_exc() + "\n")
+    except OSError:
+        return "Its traceback could not be kept."
+    return f"The details are in {path}."
 
 
 if __name__ == "__main__":

@@ -198,8 +198,14 @@ def test_erasing_what_a_decision_was_does_not_hide_that_it_is_gone(filled: Case,
 
 def test_an_erased_payload_that_holds_no_rows_leaves_a_case_that_verifies(filled: Case, tamper: Tamper) -> None:
     before = verify_record(filled)
-    tamper(f"{ERASE}'exhibit added'")
+    tamper(f"{ERASE}'case made'")
     assert verify_record(filled) == before
+    tamper("UPDATE exhibit SET path = '/elsewhere'")
+    with pytest.raises(IntegrityError, match="exhibits of this case are not those"):
+        verify_record(filled)
+    tamper(f"{ERASE}'exhibit added'")
+    with pytest.raises(IntegrityError, match="was erased"):
+        verify_record(filled)
 
 
 def test_a_record_without_a_ledger_is_found(case: Case) -> None:

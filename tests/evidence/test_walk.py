@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_what_a_stale_name_of_a_moved_file_points_to_is_not_counted_twice(
     for row in TRUTH[name]:
         if row["recovery"] == "moved":
             assert digests.count(row["sha256"]) <= 1
+
+
+def test_the_index_of_a_large_folder_is_not_taken_for_names(image: Callable[[str], Path]) -> None:
+    entries = [entry for _, entry in listed(Reach({"E": str(image("htree.img"))}), Address("E"))]
+    assert len(entries) == 4300
+    assert all(re.fullmatch(r"/big/a .* quickly \d+\.(jpg|txt)", entry.step.name) for entry in entries)
+    assert len({entry.step.at for entry in entries}) == 4300
 
 
 @pytest.mark.parametrize("name", ["fat16.img", "exfat.img", "ntfs.img"])

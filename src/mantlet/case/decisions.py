@@ -6,7 +6,6 @@ further back.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Annotated, Any
 
 import msgspec
@@ -57,19 +56,19 @@ def undo(case: Case, actor: Actor) -> Decision | None:
 
     None where there is nothing left to take back.
     """
-    last = case.reader.execute(
-        """
-        SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
-        AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
-        AND NOT EXISTS (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
-        ORDER BY d.id DESC LIMIT 1
-        """,
-        (actor.name,),
-    ).fetchone()
-    if last is None:
-        return None
     try:
         with case.change(actor) as change:
+            last = change.tx.execute(
+                """
+                SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
+                AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id) AND NOT EXISTS
+                (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
+                ORDER BY d.id DESC LIMIT 1
+                """,
+                (actor.name,),
+            ).fetchone()
+            if last is None:
+                raise _NothingLeftError  # which leaves the case, and its ledger, as they are
             before = change.tx.execute(
                 """
                 SELECT grade, basis, note, scheme, scheme_version FROM decision d WHERE sha256 = ? AND id < ?
@@ -81,8 +80,12 @@ def undo(case: Case, actor: Actor) -> Decision | None:
             grade, basis, note = (before["grade"], before["basis"], before["note"]) if before else (None, None, "")
             scheme, version = ((before or last)[name] for name in ("scheme", "scheme_version"))
             return _store(change, scheme, version, last["sha256"], grade, note, basis, Seen(), last["id"])
-    except sqlite3.IntegrityError:  # another page of the same person took it back meanwhile
+    except _NothingLeftError:
         return None
+
+
+class _NothingLeftError(Exception):
+    """There is no decision of this actor to take back."""
 
 
 def _store(

@@ -36,6 +36,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     1. Each chain of the ledger continues unbroken to its signed head.
     2. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
     3. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
+    4. The exhibits are those that were added, each where it was last moved to.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
@@ -43,31 +44,52 @@ def verify_record(case: Case) -> list[ledger.Head]:
     heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 1
     if "case" not in {head.chain for head in heads}:
         raise IntegrityError("The ledger of this case is empty; its first entry is that the case was made.")
-    batches = set()
-    decisions = 0
+    _check_batches(case)  # 2
+    _check_decisions(case)  # 3
+    _check_exhibits(case)  # 4
+    return heads
+
+
+def _said(case: Case, *kinds: str) -> Iterator[tuple[ledger.Entry, dict[str, Any]]]:
+    """The entries of some kinds, with what they say. Raises IntegrityError for one whose payload was erased."""
     for entry in ledger.entries(case.reader, "case"):
-        if entry.kind == "scan batch":
-            batches.add(entry.seq)
-        if entry.payload is None:
-            if entry.kind in ("scan batch", "decision"):
+        if entry.kind in kinds:
+            if entry.payload is None:
                 what = f"{entry.kind} {entry.seq}"
                 raise IntegrityError(f"What the ledger says of {what} was erased, so its rows cannot be checked.")
-            continue
-        payload = json.loads(entry.payload)
-        if entry.kind == "scan batch":  # 2
-            leaves = sorted(_leaves(case, entry.seq))
-            if len(leaves) != payload["rows"] or merkle.root(leaves) != payload["root"]:
-                raise IntegrityError(f"Rows of scan batch {entry.seq} were changed, added or removed after the scan.")
-        elif entry.kind == "decision":  # 3
-            decisions += 1
-            _check_decision(case, decisions, entry, payload)
+            yield entry, json.loads(entry.payload)
+
+
+def _check_batches(case: Case) -> None:
+    batches = set()
+    for entry, payload in _said(case, "scan batch"):
+        batches.add(entry.seq)
+        leaves = sorted(_leaves(case, entry.seq))
+        if len(leaves) != payload["rows"] or merkle.root(leaves) != payload["root"]:
+            raise IntegrityError(f"Rows of scan batch {entry.seq} were changed, added or removed after the scan.")
     for table in SCANNED:
         for row in case.reader.execute(f"SELECT DISTINCT batch FROM {table}"):  # noqa: S608 - our own names
             if row["batch"] not in batches:
                 raise IntegrityError(f"The table {table} holds rows that no scan batch in the ledger brought.")
-    if case.reader.execute("SELECT count(*) FROM decision").fetchone()[0] > decisions:
+
+
+def _check_decisions(case: Case) -> None:
+    number = 0
+    for number, (entry, payload) in enumerate(_said(case, "decision"), start=1):
+        _check_decision(case, number, entry, payload)
+    if case.reader.execute("SELECT count(*) FROM decision").fetchone()[0] > number:
         raise IntegrityError("There is a decision that the ledger does not know.")
-    return heads
+
+
+def _check_exhibits(case: Case) -> None:
+    exhibits: dict[str, dict[str, Any]] = {}
+    for entry, payload in _said(case, "exhibit added", "exhibit moved"):
+        if entry.kind == "exhibit added":
+            exhibits[payload["id"]] = payload
+        else:
+            exhibits[payload["exhibit"]]["path"] = payload["to"]
+    if exhibits != {exhibit.id: msgspec.to_builtins(exhibit) for exhibit in case.exhibits()}:
+        raise IntegrityError("The exhibits of this case are not those that the ledger says were added.")
 
 
 def _leaves(case: Case, batch: int) -> Iterator[bytes]:

@@ -61,7 +61,11 @@ def scan(
                 left=f"about {minutes}:{seconds:02} left",
             )
 
-        refused = engine.scan(opened, sources, matcher, workers, exhibit, reference, show)
+        try:
+            refused = engine.scan(opened, sources, matcher, workers, exhibit, reference, show)
+        except KeyboardInterrupt:
+            say("Stopped. What was found is kept; the same command goes on from here.")
+            raise
     for error in refused:
         say(f"Error: {error}")
     if as_json:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from mantlet import settings
 from mantlet.errors import UsageError
 
+_LONGEST_NAME = 200  # bytes; a file name may have 255
 _NAME = re.compile(r"[\w.@-][\w .@-]{0,63}")
 
 
@@ -53,7 +54,7 @@ def key_file(name: str) -> Path:
 def user_name(name: str | None = None) -> str:
     """That name, or the logged-in user's. Raises UsageError for one that could not be a file's."""
     name = name or getpass.getuser()
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
         raise UsageError(f"'{name}' cannot be an actor's name: use letters, digits, spaces and . @ - _ (at most 64).")
     return name
 

@@ -91,7 +91,7 @@ def sign_heads(tx: sqlite3.Connection, actor: Actor) -> None:
         last = tx.execute("SELECT seq, hash FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1", (chain,)).fetchone()
         signed = tx.execute("SELECT seq FROM ledger_head WHERE chain = ?", (chain,)).fetchone()
         if last and (not signed or signed["seq"] != last["seq"]):
-            signature = actor.sign(_head_message(chain, last["seq"], last["hash"]))
+            signature = actor.sign(_head_message(chain, last["seq"], last["hash"], actor.name))
             row = (chain, last["seq"], last["hash"], actor.name, actor.public_key, signature)
             tx.execute("INSERT OR REPLACE INTO ledger_head VALUES (?,?,?,?,?,?)", row)
 
@@ -136,7 +136,7 @@ def verify(reader: sqlite3.Connection, chain: Chain) -> Head | None:
         return None
     if head is None or (head["seq"], head["hash"]) != (length, previous):  # 5
         raise IntegrityError(f"The signed head of the {chain} chain is not its last entry ({length}).")
-    message = _head_message(chain, head["seq"], head["hash"])
+    message = _head_message(chain, head["seq"], head["hash"], head["actor"])
     if not keys.verify(head["public_key"], message, head["signature"]):  # 6
         raise IntegrityError(f"The signature on the head of the {chain} chain is wrong.")
     return Head(chain, length, previous, head["actor"], head["public_key"])
@@ -151,5 +151,5 @@ def _hash(chain: str, seq: int, at: str, actor: str, kind: str, payload_digest: 
     return hashlib.sha256(fields).hexdigest()
 
 
-def _head_message(chain: str, seq: int, own: str) -> bytes:
-    return msgspec.json.encode(["mantlet ledger head", chain, seq, own])
+def _head_message(chain: str, seq: int, own: str, actor: str) -> bytes:
+    return msgspec.json.encode(["mantlet ledger head", chain, seq, own, actor])

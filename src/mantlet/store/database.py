@@ -27,6 +27,7 @@ class Database:
         self.path = path
         self._write_lock = threading.RLock()
         self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
         try:
             self._writer = self._connect()
             try:
@@ -72,15 +73,13 @@ class Database:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
             self._local.connection = connection
+            self._readers.append(connection)
         return connection
 
     def close(self) -> None:
-        """Closes the writer and this thread's reader."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
+        """Closes the writer and every thread's reader."""
+        for connection in (*self._readers, self._writer):
             connection.close()
-            self._local.connection = None
-        self._writer.close()
 
 
 @contextmanager

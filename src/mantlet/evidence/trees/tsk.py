@@ -20,6 +20,7 @@ _FAT: Final = (
     pytsk3.TSK_FS_TYPE_FAT32,
     pytsk3.TSK_FS_TYPE_EXFAT,
 )
+_EXT: Final = (pytsk3.TSK_FS_TYPE_EXT2, pytsk3.TSK_FS_TYPE_EXT3, pytsk3.TSK_FS_TYPE_EXT4)
 _CONTENT: Final = (pytsk3.TSK_FS_ATTR_TYPE_DEFAULT, pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _GONE: Final = "A deleted name whose record no longer says where the content was."
@@ -46,6 +47,21 @@ class Image(pytsk3.Img_Info):  # type: ignore[misc]
         """The stream belongs to whoever opened it."""
 
 
+class _Seen:
+    """What a walk remembers: records of folders entered, against loops; of deleted files listed, to which several stale
+    names may point; and on ext the files named, and the names without a type.
+
+    In a large folder of ext3 or ext4, TSK takes parts of the hash tree for names, without a type and with a random
+    record. Such a name is believed only if nothing else names its file: a real one whose type was wiped.
+    """
+
+    def __init__(self) -> None:
+        self.folders: set[int] = set()
+        self.deleted: set[int] = set()
+        self.named: set[int] = set()
+        self.untyped: list[tuple[int, bytes, Any]] = []
+
+
 class FileSystem:
     """The tree of one file system: its live files, and what is left of deleted ones.
 
@@ -66,6 +82,7 @@ class FileSystem:
         self._kind = self._fs.info.ftype
         self._root = self._fs.info.root_inum
         self._orphans = self._fs.info.last_inum  # TSK's virtual $OrphanFiles folder is its last record
+        self._indexed = self._kind in _EXT
         self._sequences = 1 << (16 if self._kind == pytsk3.TSK_FS_TYPE_NTFS else 32)
 
     @cached_property
@@ -73,46 +90,63 @@ class FileSystem:
         return allocation(self._fs)
 
     def walk(self) -> Iterator[Entry]:
-        folders: set[int] = set()
-        deleted: set[int] = set()
-        yield from self._walk(self._root, b"", Recovery.LIVE, folders, deleted)
-        yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, folders, deleted)
+        seen = _Seen()
+        yield from self._walk(self._root, b"", Recovery.LIVE, seen)
+        for record, path, meta in seen.untyped:
+            if meta.type == pytsk3.TSK_FS_META_TYPE_DIR:
+                yield from self._walk(record, path, Recovery.LIVE, seen)
+            elif record not in seen.named:
+                seen.named.add(record)
+                yield self._entry(record, path, meta, Recovery.LIVE)
+        yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, seen)
 
-    def _walk(
-        self, record: int, path: bytes, recovery: Recovery, folders: set[int], deleted: set[int]
-    ) -> Iterator[Entry]:
-        """One folder and all below it. `folders`: records of folders entered, against loops; `deleted`: records of
-        deleted files listed, to which several stale names may point."""
-        if record in folders:
+    def _walk(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[Entry]:
+        """One folder and all below it."""
+        if record in seen.folders:
             return
-        folders.add(record)
+        seen.folders.add(record)
         try:
             if path.count(b"/") > settings.TREE_DEPTH:
                 yield _unlisted(record, path, Reason.LIMIT, f"Folders are nested over {settings.TREE_DEPTH} deep.")
                 return
             listing = list(self._fs.open_dir(inode=record))
         except OSError:
-            yield from self._unlistable(record, path, recovery, deleted)
+            yield from self._unlistable(record, path, recovery, seen)
             return
-        below = []
+        typed = any(file.info.name.type == pytsk3.TSK_FS_NAME_TYPE_DIR for file in listing if file.info.name)
+        below: list[tuple[int, bytes, Recovery]] = []
         for file in listing:
-            name = file.info.name
-            if name is None or name.name in (b".", b"..", b"$OrphanFiles"):
-                continue
-            full = path + b"/" + name.name
-            meta, state = self._judge(file, recovery)
-            if meta is None or state is None:
-                if state is not None and name.meta_addr not in deleted:
-                    yield _absent(name.meta_addr, full, state, Reason.GONE, _GONE)
-            elif meta.type in (pytsk3.TSK_FS_META_TYPE_DIR, pytsk3.TSK_FS_META_TYPE_VIRT_DIR):
-                below.append((name.meta_addr, full, state))
-            elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and state is Recovery.LIVE:
-                yield self._entry(name.meta_addr, full, meta, state)
-            elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and name.meta_addr not in deleted:
-                deleted.add(name.meta_addr)
-                yield from self._deleted(name.meta_addr, full, meta)
+            if file.info.name is not None and file.info.name.name not in (b".", b"..", b"$OrphanFiles"):
+                yield from self._named(file, path + b"/" + file.info.name.name, recovery, seen, typed, below)
         for child, full, state in below:
-            yield from self._walk(child, full, state, folders, deleted)
+            yield from self._walk(child, full, state, seen)
+
+    def _named(
+        self,
+        file: Any,
+        path: bytes,
+        inherited: Recovery,
+        seen: _Seen,
+        typed: bool,
+        below: list[tuple[int, bytes, Recovery]],
+    ) -> Iterator[Entry]:
+        """What one name of a folder stands for; a folder goes to `below`. `typed`: names there have a type."""
+        name = file.info.name
+        meta, state = self._judge(file, inherited)
+        if meta is None or state is None:
+            if state is not None and name.meta_addr not in seen.deleted:
+                yield _absent(name.meta_addr, path, state, Reason.GONE, _GONE)
+        elif self._indexed and typed and state is Recovery.LIVE and name.type == pytsk3.TSK_FS_NAME_TYPE_UNDEF:
+            seen.untyped.append((name.meta_addr, path, meta))
+        elif meta.type in (pytsk3.TSK_FS_META_TYPE_DIR, pytsk3.TSK_FS_META_TYPE_VIRT_DIR):
+            below.append((name.meta_addr, path, state))
+        elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and state is Recovery.LIVE:
+            if self._indexed:
+                seen.named.add(name.meta_addr)
+            yield self._entry(name.meta_addr, path, meta, state)
+        elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and name.meta_addr not in seen.deleted:
+            seen.deleted.add(name.meta_addr)
+            yield from self._deleted(name.meta_addr, path, meta)
 
     def _judge(self, file: Any, inherited: Recovery) -> tuple[Any, Recovery | None]:
         """The record a name leads to (None: none any more) and whether the file is live or deleted (None: the name
@@ -162,7 +196,7 @@ class FileSystem:
             pass
         return True  # nothing says where the content is
 
-    def _unlistable(self, record: int, path: bytes, recovery: Recovery, deleted: set[int]) -> Iterator[Entry]:
+    def _unlistable(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[Entry]:
         """TSK gives up on all orphans when one orphaned folder is damaged; ext2, which keeps their blocks, is then
         asked record by record, and ext3 and ext4, which do not, have nothing to give."""
         if recovery is Recovery.LIVE:
@@ -171,7 +205,7 @@ class FileSystem:
             for number in range(self._fs.info.first_inum, self._orphans):
                 meta = self._fs.open_meta(inode=number).info.meta
                 is_free = not int(meta.flags) & pytsk3.TSK_FS_META_FLAG_ALLOC
-                if is_free and meta.size and meta.type == pytsk3.TSK_FS_META_TYPE_REG and number not in deleted:
+                if is_free and meta.size and meta.type == pytsk3.TSK_FS_META_TYPE_REG and number not in seen.deleted:
                     yield from self._deleted(number, f"{path.decode()}/OrphanFile-{number}".encode(), meta)
         elif record == self._orphans and self._kind not in (pytsk3.TSK_FS_TYPE_EXT3, pytsk3.TSK_FS_TYPE_EXT4):
             why = "Deleted files that have lost their folder cannot be listed: one of their folders is damaged."
