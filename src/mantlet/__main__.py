@@ -7,7 +7,6 @@ import sqlite3
 import sys
 import traceback
 
-
 from mantlet import settings
 from mantlet.errors import MantletError
 

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from mantlet.case import queries
-from mantlet.case.case import create_or_open
+from mantlet.case.case import Case, create_or_open
 from mantlet.case.matching import Matcher
 from mantlet.cli.output import As, Json, Known, errors, log_to, print_json, progress_bar, say
 from mantlet.cli.show import print_matrix
 from mantlet.engine import scan as engine
+from mantlet.errors import MantletError
 from mantlet.governance import keys
 from mantlet.known.sets import Sets
 
@@ -73,12 +74,17 @@ def scan(
     elif opened.exhibits():
         print_matrix(opened)
         errors.print(f"Grade on a page: mantlet review {case}", markup=False)
-    unusable = queries.unusable(opened)
+    code = _exit_code(opened, refused)
+    opened.close()
+    raise typer.Exit(code)
+
+
+def _exit_code(case: Case, refused: list[MantletError]) -> int:
+    """A source that cannot be used before damage in one, and both before something that could not be read."""
+    unusable = queries.unusable(case)
     for _, sentence in unusable:
         say(f"Error: {sentence}")
     codes = [error.exit_code for error in refused]
-    codes += [4 if stage == "acquire" else 3 for stage, _ in unusable]
-    codes += [1] if queries.incomplete(opened) else []
-    opened.close()
-    if codes:
-        raise typer.Exit(codes[0])
+    codes += sorted(4 if stage == "acquire" else 3 for stage, _ in unusable)
+    codes += [1] if queries.incomplete(case) else []
+    return codes[0] if codes else 0
