@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import os
 import shutil
 import sqlite3
+import struct
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from mantlet.case.case import Exhibit, add_exhibit, create_or_open
+from mantlet.case.scan import Scan
 from mantlet.demo import stick
+from mantlet.governance import keys
+from mantlet.governance.ledger import now
+from mantlet.types import Address, Node, Task
 from tests.conftest import Run
 from tests.evidence.test_walk import PLAUSIBLE
 from tests.media.test_picture import bomb, saved, scene
@@ -79,8 +87,6 @@ def test_one_disk_in_each_wrapper_gives_every_picture_of_its_truth_and_nothing_e
     folder = shared / "disks" / "pictures"
     source = folder / wrapper
     if wrapper.endswith(".gz"):
-        import gzip
-
         source = tmp_path / "disk.dd"
         source.write_bytes(gzip.decompress((folder / wrapper).read_bytes()))
     truth = json.loads((folder / "truth.json").read_text())
@@ -259,7 +265,102 @@ def test_a_single_picture_is_an_exhibit_too(run: Run, tmp_path: Path) -> None:
 def test_a_case_inside_the_evidence_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(saved(scene(200, 150), "JPEG"))
     done = run("scan", tmp_path, "--case", tmp_path / "case", code=3)
-    assert "lies inside" in done.err
+    assert "lie inside" in done.err
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["a.jpg"], "the evidence was written"
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xd8\xff", b"PK\x03\x04"])
+def test_the_first_bytes_of_a_disk_hide_nothing(
+    mark: bytes, image: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    data = image("mbr.img").read_bytes()
+    (tmp_path / "plain.dd").write_bytes(data)
+    (tmp_path / "marked.dd").write_bytes(mark + data[len(mark) :])
+    run("scan", tmp_path / "plain.dd", tmp_path / "marked.dd", "--case", tmp_path / "case", code=None)
+    items = run("list", tmp_path / "case", "--json").lines()
+    plain, marked = ([i["sha256"] for i in items if i["exhibit"] == exhibit] for exhibit in ("EX1", "EX2"))
+    assert plain
+    assert sorted(plain) == sorted(marked)
+
+
+def test_a_partition_beside_a_file_system_and_one_called_swap_are_walked(
+    image: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    iso, fat = image("iso.img").read_bytes(), image("fat16.img").read_bytes()
+    start = -(-len(iso) // 512) + 64
+    disk = bytearray(start * 512) + fat
+    disk[: len(iso)] = iso
+    disk[446:462] = struct.pack("<B3xB3xII", 0, 0x82, start, len(fat) // 512)
+    disk[510:512] = b"\x55\xaa"
+    (tmp_path / "hybrid.dd").write_bytes(disk)
+    run("scan", tmp_path / "hybrid.dd", image("iso.img"), image("fat16.img"), "--case", tmp_path / "case", code=None)
+    items = run("list", tmp_path / "case", "--json").lines()
+    found = {name: sorted(i["sha256"] for i in items if i["exhibit"] == name) for name in ("EX1", "EX2", "EX3")}
+    assert found["EX1"] == sorted(found["EX2"] + found["EX3"])
+
+
+def test_an_archive_or_image_that_is_not_opened_yet_is_named(
+    image: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    import tarfile
+
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    (folder / "a.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(50))
+    (folder / "b.bin").write_bytes(image("fat16.img").read_bytes())
+    (folder / "c.e01").write_bytes(image("disk.E01").read_bytes())
+    for name, mode in (("d.tar", "w"), ("e.tgz", "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            archive.add(folder / "a.7z", "a.7z")
+    (folder / "log.gz").write_bytes(gzip.compress(b"nothing but a log\n" * 100))
+    run("scan", folder, "--case", tmp_path / "case", code=1)
+    places = run("show", tmp_path / "case", "--unread", "--json").json()["unread_places"]
+    assert {row["address"][-5:].strip(":"): row["detail"].split(",")[0] for row in places} == {
+        "a.7z": "It is a 7z archive",
+        "b.bin": "It is a disk image",
+        "c.e01": "It is an E01 image",
+        "d.tar": "It is a tar archive",
+        "e.tgz": "It is a tar archive",
+    }
+
+
+def test_what_is_said_of_a_broken_file_is_the_same_in_every_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "broken.jpg").write_bytes(b"\xff\xd8\xff" + bytes(500))
+    (tmp_path / "evidence" / "broken.gif").write_bytes(b"GIF89a" + bytes(3))
+    said = []
+    for number in (1, 2):
+        run("scan", tmp_path / "evidence", "--case", tmp_path / f"case{number}", code=1)
+        said.append([item["absent"]["media"] for item in run("list", tmp_path / f"case{number}", "--json").lines()])
+    assert said[0] == said[1]
+    assert "0x" not in str(said)
+
+
+def test_an_exhibit_that_is_away_is_scanned_when_it_is_back(
+    image: Callable[[str], Path], run: Run, tmp_path: Path
+) -> None:
+    source, elsewhere = tmp_path / "stick.dd", tmp_path / "away.dd"
+    shutil.copy(image("fat16.img"), source)
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "other" / "a.png")
+    with open_case_with_exhibit(tmp_path / "case", source):
+        source.rename(elsewhere)
+    done = run("scan", tmp_path / "other", "--case", tmp_path / "case", code=3)
+    assert "stick.dd does not exist" in done.err
+    assert len(run("list", tmp_path / "case", "--json").lines()) == 1
+    elsewhere.rename(source)
+    run("scan", source, "--case", tmp_path / "case", code=None)
+    assert len(run("list", tmp_path / "case", "--json").lines()) > 30
+
+
+@contextmanager
+def open_case_with_exhibit(folder: Path, source: Path) -> Iterator[None]:
+    """A case whose scan of `source` was killed before its first node was done."""
+    case = create_or_open(folder, keys.actor("DC Example"))
+    add_exhibit(case, Exhibit("EX1", str(source), "raw", source.stat().st_size, None, now()))
+    Scan(case).add([Node(Task.OPEN, Address("EX1"))])
+    case.close()
+    yield
 
 
 def test_what_lies_in_a_deleted_archive_is_deleted(run: Run, tmp_path: Path) -> None:

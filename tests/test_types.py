@@ -47,7 +47,12 @@ HOSTILE = [
 ]
 
 names = st.one_of(st.binary(max_size=60), st.text(max_size=30).map(lambda text: text.encode("utf-8", "surrogatepass")))
-hexes = st.binary(min_size=32, max_size=32).map(bytes.hex)
+
+
+def hexes(size: int) -> st.SearchStrategy[str]:
+    return st.binary(min_size=size, max_size=size).map(bytes.hex)
+
+
 numbers = st.integers(0, 2**63 - 1)
 steps = st.builds(
     lambda kind, at, name: Step(kind, at, escape(name)), st.sampled_from(["volume", "file", "member"]), numbers, names
@@ -181,11 +186,15 @@ entries = st.builds(
     Entry, steps, numbers, st.sampled_from(Recovery), st.sampled_from(Containment), times, st.none() | absents
 )
 items = st.builds(
-    Item, addresses, hexes, numbers, st.sampled_from(Recovery), st.sampled_from(Containment), st.sampled_from(Place),
-    times,
+    Item, addresses, hexes(32), numbers, st.sampled_from(Recovery), st.sampled_from(Containment),
+    st.sampled_from(Place), times,
 )  # fmt: skip
-contents = st.builds(Content, hexes, hexes, hexes, numbers, st.sampled_from(Kind), texts)
-findings = st.builds(Finding, hexes, texts, st.integers(0, 99), texts, values, st.none() | absents)
+contents = st.builds(Content, hexes(32), hexes(16), hexes(20), numbers, st.sampled_from(Kind), texts)
+findings = st.builds(Finding, hexes(32), texts, st.integers(0, 99), texts, values, st.none() | absents)
+acquisitions = st.builds(
+    Acquisition, texts, st.sampled_from(["md5", "sha1", "sha256"]), hexes(32), st.sampled_from(["stored", "computed"]),
+    numbers,
+)  # fmt: skip
 nodes = st.builds(
     Node, st.sampled_from(Task), addresses, numbers,
     st.lists(entries, max_size=2).map(tuple),
@@ -201,7 +210,7 @@ def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 @given(
     st.builds(
         Rows, some(items), some(contents), some(findings), some(st.builds(Unread, addresses, texts, absents)),
-        some(st.builds(Acquisition, texts, texts, hexes, texts, numbers)), some(nodes), numbers, numbers,
+        some(acquisitions), some(nodes), numbers, numbers,
     )
 )  # fmt: skip
 @settings(deadline=None)
@@ -216,3 +225,38 @@ def test_a_node_is_the_same_work_whatever_was_learned_of_it(node: Node, step: St
     assert learned.key == node.key
     others = {"part": node.part + 1, "address": node.address.child(step)}
     assert all(msgspec.structs.replace(node, **{field: value}).key != node.key for field, value in others.items())
+
+
+DIGEST = "0" * 64
+ITEM: dict[str, Any] = {
+    "address": ["EX1", [["file", 1, "/a.jpg"]]], "sha256": DIGEST, "size": 1, "recovery": "live",
+    "containment": "file", "place": "other", "times": [None, None, None],
+}  # fmt: skip
+CONTENT = {"sha256": DIGEST, "md5": "0" * 32, "sha1": "0" * 40, "size": 1, "kind": "still", "mime": "image/jpeg"}
+UNREAD: dict[str, Any] = {"address": ["EX1"], "stage": "read", "absent": {"reason": "damaged", "detail": ""}}
+ACQUIRED = {"exhibit": "EX1", "algorithm": "md5", "digest": "0" * 32, "origin": "stored", "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("group", "row", "wrong"),
+    [
+        ("items", ITEM, {"size": 2**63}),
+        ("items", ITEM, {"size": -1}),
+        ("items", ITEM, {"sha256": "x" * 64}),
+        ("items", ITEM, {"sha256": DIGEST + "\n"}),
+        ("items", ITEM, {"sha256": "A" * 64}),
+        ("items", ITEM, {"address": ["EX1", [["file", 2**63, "/a.jpg"]]]}),
+        ("items", ITEM, {"address": ["EX1", [["file", 1, "a" * ((1 << 20) + 1)]]]}),
+        ("items", ITEM, {"times": ["1" * 201, None, None]}),
+        ("contents", CONTENT, {"md5": "0" * 31}),
+        ("contents", CONTENT, {"mime": "a" * 201}),
+        ("unread", UNREAD, {"absent": {"reason": "damaged", "detail": "a" * 1001}}),
+        ("acquisitions", ACQUIRED, {"algorithm": "whirlpool"}),
+        ("acquisitions", ACQUIRED, {"digest": "none"}),
+    ],
+)
+def test_a_value_that_cannot_be_is_not_decoded(group: str, row: dict[str, Any], wrong: dict[str, Any]) -> None:
+    decode = msgspec.msgpack.Decoder(Rows).decode
+    assert getattr(decode(msgspec.msgpack.encode({group: [row]})), group)
+    with pytest.raises(ValueError, match=r"Expected|Invalid"):
+        decode(msgspec.msgpack.encode({group: [row | wrong]}))

@@ -4,12 +4,13 @@
             -> STAGES, each stating a finding -> rows
 
 `expand` does one node of that, in a boxed worker that knows neither the case nor the other nodes. To measure
-something else of each content, write a stage and put it into `STAGES`; to read another format, see
+something else of each content, write a stage, put it into `STAGES` and what it may state into `engine.messages`; to read another format, see
 `mantlet.evidence.tree`. Matching, stacking and grading happen later, on rows (`mantlet.case`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -20,6 +21,7 @@ from PIL import Image
 
 from mantlet import settings
 from mantlet.errors import RefusedError
+from mantlet.evidence.container import unopened
 from mantlet.evidence.place import place_of
 from mantlet.evidence.reach import Reach
 from mantlet.evidence.stream import Memory, Stream
@@ -169,7 +171,11 @@ STAGES: Final = (
 
 
 def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
-    """The rows of one node, in the order of the medium; further nodes are among them."""
+    """The rows of one node, in the order of the medium; further nodes are among them.
+
+    Raises:
+        EvidenceError: the exhibit cannot be reached; the node is to be expanded when it can.
+    """
     skip = dict(node.skip)
     task = Step(node.task)
     if task in skip:
@@ -181,6 +187,7 @@ def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
     try:
         yield from _TASKS[node.task](node, reach, watch)
     except Exception as error:  # noqa: BLE001 - the boundary around one node: parsers raise anything
+        reach.check_there(node.address.exhibit)
         yield Rows(unread=[Unread(node.address, node.task, absent_for(error))])
 
 
@@ -197,11 +204,13 @@ def _open(node: Node, reach: Reach, _watch: Watch) -> Iterator[Rows]:
     container = reach.container(exhibit)
     size = container.stream.size
     stored = [Acquisition(exhibit, *each, "stored", size) for each in sorted(container.stored.items())]
-    head = container.stream.read_at(0, probe.HEAD_BYTES)
-    if probe.probe(head) is not None:
-        contents = Node(Task.EXAMINE, node.address, entries=(Entry(Step("whole", 0, reach.name(exhibit)), size),))
-    else:
-        contents = Node(Task.WALK, node.address)
+    contents = Node(Task.WALK, node.address)
+    try:
+        reach.tree(node.address)
+    except RefusedError:
+        # Only what opens as nothing else is taken for a single picture: the first bytes of a disk are anyone's.
+        if probe.probe(container.stream.read_at(0, probe.HEAD_BYTES)) is not None:
+            contents = Node(Task.EXAMINE, node.address, entries=(Entry(Step("whole", 0, reach.name(exhibit)), size),))
     yield Rows(acquisitions=stored, nodes=[contents, Node(Task.ACQUIRE, node.address)])
 
 
@@ -250,6 +259,8 @@ def _examine(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
                 raise RefusedError(blamed[0].reason, blamed[0].detail)
             _examine_entry(entry, address, reach, watch, rows, blamed[0] if blamed else None)
         except Exception as error:  # noqa: BLE001 - the boundary around one entry
+            if not isinstance(error, RefusedError):
+                reach.check_there(node.address.exhibit)
             absent = absent_for(error)
             if absent.reason is not Reason.GONE or _named_as_picture(entry):
                 rows.unread.append(Unread(address, "read", absent))
@@ -284,6 +295,10 @@ def _examine_entry(
             if entry.recovery is not Recovery.LIVE:
                 raise RefusedError(Reason.GONE, "Other data lies where the content was.")
             raise RefusedError(Reason.NOT_A_PICTURE, "By its content it is neither a picture nor a clip.")
+        elif (inside := unopened(head)) and not entry.step.name.startswith("/$"):  # as NTFS's own $Boot
+            raise RefusedError(
+                Reason.UNSUPPORTED, f"It is {inside}, which Mantlet does not open yet inside an exhibit."
+            )
 
 
 def _measure(
@@ -297,9 +312,9 @@ def _measure(
 ) -> None:
     """`blamed`: decoding this cost an earlier worker its life, so it is counted by its digests alone."""
     data = stream.read_at(0, stream.size) if stream.size <= settings.IN_MEMORY_BYTES else None
-    if data is not None and len(data) != stream.size:
-        raise OSError(f"only {len(data):,} of its {stream.size:,} bytes can be read")
     found = digests.of_bytes(data) if data is not None else digests.of_stream(stream, watch.beat)
+    if found.size != stream.size:
+        raise OSError(f"only {found.size:,} of its {stream.size:,} bytes can be read")
     place = place_of(address)
     rows.items.append(Item(address, found.sha256, found.size, entry.recovery, entry.containment, place, entry.times))
     if not watch.first_time(found.sha256):
@@ -363,8 +378,9 @@ def absent_for(error: Exception) -> Absent:
     if isinstance(error, MemoryError):
         most = settings.WORKER_MEMORY // settings.MIB
         return Absent(Reason.LIMIT, f"It needs more than the {most} MiB of memory that a worker may have.")
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    return Absent(Reason.UNREADABLE, f"It cannot be read: {text}.")
+    # Not where an object lay in memory: the same file must give the same finding in every run.
+    text = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", " ".join(str(error).split()))[:200].rstrip(".: ")
+    return Absent(Reason.UNREADABLE, f"It cannot be read: {text or type(error).__name__}.")
 
 
 def _named_as_picture(entry: Entry) -> bool:

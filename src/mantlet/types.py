@@ -2,17 +2,30 @@
 
 What flows: an exhibit is expanded node by node; what is found is an `Item` (an occurrence) of a `Content`
 (distinct bytes); stages state `Finding`s about contents; what could not be read is `Unread`, with a reason.
-Everything here is a frozen value that travels between processes as msgpack and never as a pickle.
+Everything here is a frozen value that travels between processes as msgpack and never as a pickle; what the types
+below demand holds for whatever was decoded, so a worker cannot send a value that no column or algorithm can take.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from msgspec import Meta
+
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Sha1 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+Md5 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Algorithm = Annotated[str, Meta(pattern=r"\A(md5|sha1|sha256)\Z")]
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32,128}\Z")]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Word = Annotated[str, Meta(max_length=200)]
+Sentence = Annotated[str, Meta(max_length=1000)]
+Path = Annotated[str, Meta(max_length=1 << 20)]
+"""The longest there is: 256 nested folders of 255 characters that `escape` writes as nine."""
 
 
 class Recovery(StrEnum):
@@ -71,7 +84,7 @@ class Absent(msgspec.Struct, frozen=True):
     """A value that is not there, and why; `detail` is one sentence for the person who reads it."""
 
     reason: Reason
-    detail: str = ""
+    detail: Sentence = ""
 
 
 _ESCAPED = {"%", "!"}
@@ -104,9 +117,9 @@ class Step(msgspec.Struct, frozen=True, order=True, array_like=True):
     `name` is the path within the step before, as `escape` wrote it; "" where there is none.
     """
 
-    kind: str
-    at: int = 0
-    name: str = ""
+    kind: Word
+    at: Count = 0
+    name: Path = ""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.at}:{self.name}" if self.name else f"{self.kind}:{self.at}"
@@ -126,7 +139,7 @@ class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
     Prints as one line (`EX1!volume:1048576!file:45:/DCIM/a.jpg!member:3:b.jpg`) and parses back.
     """
 
-    exhibit: str
+    exhibit: Word
     steps: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
@@ -159,16 +172,16 @@ class Times(msgspec.Struct, frozen=True, array_like=True):
     as "local time, offset unknown".
     """
 
-    created: str | None = None
-    modified: str | None = None
-    accessed: str | None = None
+    created: Word | None = None
+    modified: Word | None = None
+    accessed: Word | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """What a tree lists: some bytes to examine, or (`volume`) to expand further."""
 
     step: Step
-    size: int
+    size: Count
     recovery: Recovery = Recovery.LIVE
     containment: Containment = Containment.FILE
     times: Times = Times()
@@ -179,8 +192,8 @@ class Item(msgspec.Struct, frozen=True):
     """One occurrence of a picture or a moving picture at one address."""
 
     address: Address
-    sha256: str
-    size: int
+    sha256: Sha256
+    size: Count
     recovery: Recovery
     containment: Containment
     place: Place
@@ -190,12 +203,12 @@ class Item(msgspec.Struct, frozen=True):
 class Content(msgspec.Struct, frozen=True):
     """The distinct bytes behind one or more items. Digests are lower-case hex; `size` in bytes."""
 
-    sha256: str
-    md5: str
-    sha1: str
-    size: int
+    sha256: Sha256
+    md5: Md5
+    sha1: Sha1
+    size: Count
     kind: Kind
-    mime: str
+    mime: Word
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -205,10 +218,10 @@ class Finding(msgspec.Struct, frozen=True):
     resumed run and a merge from another machine are the same operation. It never depends on what else is loaded.
     """
 
-    sha256: str
-    name: str
-    version: int
-    settings: str
+    sha256: Sha256
+    name: Word
+    version: Count
+    settings: Word
     value: Any = None
     absent: Absent | None = None
 
@@ -217,7 +230,7 @@ class Unread(msgspec.Struct, frozen=True):
     """Something that could not be read: where, by which stage, why."""
 
     address: Address
-    stage: str
+    stage: Word
     absent: Absent
 
 
@@ -225,11 +238,11 @@ class Acquisition(msgspec.Struct, frozen=True):
     """A digest of a whole exhibit. `origin` is "stored" (the examiner's imaging tool wrote it into the image)
     or "computed" (by the first full read); `size` is the media size in bytes."""
 
-    exhibit: str
-    algorithm: str
-    digest: str
-    origin: str
-    size: int
+    exhibit: Word
+    algorithm: Algorithm
+    digest: Digest
+    origin: Literal["stored", "computed"]
+    size: Count
 
 
 class Task(StrEnum):
@@ -250,7 +263,7 @@ class Node(msgspec.Struct, frozen=True):
 
     task: Task
     address: Address
-    part: int = 0
+    part: Count = 0
     entries: tuple[Entry, ...] = ()
     skip: tuple[tuple[Step, Absent], ...] = ()
     recovery: Recovery = Recovery.LIVE
@@ -269,5 +282,5 @@ class Rows(msgspec.Struct):
     unread: list[Unread] = msgspec.field(default_factory=list)
     acquisitions: list[Acquisition] = msgspec.field(default_factory=list)
     nodes: list[Node] = msgspec.field(default_factory=list)
-    examined: int = 0
-    listed: int = 0
+    examined: Count = 0
+    listed: Count = 0

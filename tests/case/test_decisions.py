@@ -160,8 +160,39 @@ def test_nobody_undoes_what_another_said(case: Case, one: keys.Actor, two: keys.
     undone = undo(case, two)
     assert undone is not None
     assert (undone.actor, undone.grade) == ("DC Two", "boat")
-    assert {grade for grade, *_ in graded(case, BOAT)} == {"boat"}
+    assert graded(case, BOAT) == {("boat", "viewed", "DC One")}
     assert undo(case, two) is None
+
+
+def test_an_undo_gives_the_grade_back_to_who_gave_it(case: Case, one: keys.Actor, two: keys.Actor) -> None:
+    first = decide(case, one, SCHEME, BOAT.sha256, "boat", Seen(), "a sail")
+    second = decide(case, two, SCHEME, BOAT.sha256, "camera", Seen())
+    undone = undo(case, two)
+    assert undone is not None
+    assert (undone.undoes, undone.restores, undone.graded_by) == (second.id, first.id, "DC One")
+    assert graded(case, BOAT) == {("boat", "viewed", "DC One")}
+    assert len(list(queries.items(case, ["graded_by=DC One"]))) == 3
+    assert list(queries.items(case, ["graded_by=DC Two"])) == []
+    [row] = case.reader.execute("SELECT * FROM standing").fetchall()
+    assert (row["actor"], row["note"], row["basis"], row["at"]) == ("DC One", "a sail", "viewed", first.at)
+    assert [(actor, entry["restores"]) for actor, entry in said(case)][2] == ("DC Two", first.id)
+    undone = undo(case, one)
+    assert undone is not None, "what was taken back stands in nobody's way"
+    assert (undone.undoes, undone.restores, undone.graded_by) == (first.id, None, None)
+    assert graded(case, BOAT) == {(None, None, None)}
+    verify_record(case)
+
+
+def test_an_undo_reaches_past_another_who_came_between(case: Case, one: keys.Actor, two: keys.Actor) -> None:
+    decide(case, one, SCHEME, BOAT.sha256, "boat", Seen())
+    decide(case, two, SCHEME, BOAT.sha256, "camera", Seen())
+    decide(case, one, SCHEME, BOAT.sha256, "other", Seen())
+    assert undo(case, two) is None, "the grade that stands is not theirs"
+    undo(case, one)
+    assert graded(case, BOAT) == {("camera", "viewed", "DC Two")}
+    assert undo(case, one) is None
+    undo(case, two)
+    assert graded(case, BOAT) == {("boat", "viewed", "DC One")}
 
 
 def test_pages_that_undo_at_once_take_a_decision_back_once(case: Case, one: keys.Actor) -> None:
@@ -169,7 +200,7 @@ def test_pages_that_undo_at_once_take_a_decision_back_once(case: Case, one: keys
     barrier = threading.Barrier(4)
 
     def press(_: int) -> Decision | None:
-        page = open_case(case.folder)
+        page = open_case(case.folder, one)
         barrier.wait()
         undone = undo(page, one)
         page.close()

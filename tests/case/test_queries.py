@@ -301,6 +301,21 @@ def test_what_was_not_read_is_counted_by_reason(case: Case) -> None:
     ]  # fmt: skip
 
 
+def test_every_place_is_listed_unless_only_the_first_are_asked_for(case: Case) -> None:
+    put_unread(case, *[Reason.ENCRYPTED] * 1200)
+    assert len(queries.unread_places(case)) == 1200
+    assert len(queries.unread_places(case, 5)) == 5
+
+
+def test_what_is_too_flat_was_read(case: Case) -> None:
+    put_unread(case, Reason.ENCRYPTED)
+    add(case, [Picture("flat")])
+    assert {row["reason"]: queries.read_not_hashed(row) for row in queries.unread(case)} == {
+        "encrypted": False,
+        "too flat to hash": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("reasons", "incomplete"),
     [([], False), ([Reason.GONE], False), ([Reason.GONE, Reason.DAMAGED], True), ([Reason.LIMIT], True)],

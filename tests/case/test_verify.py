@@ -85,12 +85,15 @@ Tamper = Callable[..., None]
 def tamper(filled: Case) -> Iterator[Tamper]:
     """Edits the file of the case as anybody with a database program can."""
     with closing(sqlite3.connect(filled.folder / "case.sqlite")) as database:
-        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            database.execute(f"DROP TRIGGER {name}")
+        triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
 
         def edit(*statements: str) -> None:
+            for name, _ in triggers:
+                database.execute(f"DROP TRIGGER {name}")
             for statement in statements:
                 assert database.execute(statement).rowcount > 0, "nothing was edited"
+            for _, sql in triggers:
+                database.execute(sql)
             database.commit()
 
         yield edit
@@ -150,7 +153,8 @@ DECISION = r"The decision of ledger entry \d+ was changed after it was made"
     [
         "sha256 = (SELECT max(sha256) FROM content)", "scheme = 'x'", "scheme_version = 'x'", "grade = 'other'",
         "grade = NULL", "note = 'x'", "basis = 'known'", "actor = 'x'", "at = '2020-01-01T00:00:00Z'",
-        """seen = '{"side":1600,"clear":false,"milliseconds":0}'""", "undoes = 1", "id = 99", "seen = 'x'",
+        """seen = '{"side":1600,"clear":false,"milliseconds":0}'""", "undoes = 1", "restores = 2",
+        "id = 99", "seen = 'x'",
     ],
 )  # fmt: skip
 def test_a_changed_decision_is_found(filled: Case, tamper: Tamper, change: str) -> None:
@@ -198,8 +202,10 @@ def test_erasing_what_a_decision_was_does_not_hide_that_it_is_gone(filled: Case,
 
 def test_an_erased_payload_that_holds_no_rows_leaves_a_case_that_verifies(filled: Case, tamper: Tamper) -> None:
     before = verify_record(filled)
-    tamper(f"{ERASE}'case made'")
-    assert verify_record(filled) == before
+    tamper(f"{ERASE}'matched'")
+    after = verify_record(filled)
+    assert [head.withheld for head in after] == [1, 0]
+    assert [head.hash for head in after] == [head.hash for head in before]
     tamper("UPDATE exhibit SET path = '/elsewhere'")
     with pytest.raises(IntegrityError, match="exhibits of this case are not those"):
         verify_record(filled)
@@ -211,7 +217,7 @@ def test_an_erased_payload_that_holds_no_rows_leaves_a_case_that_verifies(filled
 def test_a_record_without_a_ledger_is_found(case: Case) -> None:
     exposed(case, keys.actor("DC Example"), BOAT.sha256, Seen())
     with closing(sqlite3.connect(case.folder / "case.sqlite")) as database:
-        database.executescript("DELETE FROM ledger WHERE chain = 'case'; DELETE FROM ledger_head WHERE chain = 'case'")
+        database.executescript("DELETE FROM ledger; DELETE FROM ledger_head")
     with pytest.raises(IntegrityError, match="The ledger of this case is empty"):
         verify_record(case)
 
@@ -237,11 +243,80 @@ def test_an_exhibit_is_what_it_was_and_the_digest_is_said(filled: Case) -> None:
 @pytest.mark.parametrize("data", [b"medien", b"", b"mediumx"])
 def test_an_exhibit_that_changed_is_named(filled: Case, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "medium").write_bytes(data)
-    with pytest.raises(IntegrityError, match=f"Exhibit EX1 at {re.escape(str(tmp_path))}.* is not what was scanned"):
-        list(verify_exhibits(filled, digester))
+    [check] = verify_exhibits(filled, digester)
+    assert check.fault == "changed"
+    assert re.match(f"Exhibit EX1 at {re.escape(str(tmp_path))}.* is not what was scanned", check.sentence)
 
 
 def test_an_exhibit_that_is_gone_is_named_with_what_to_do(filled: Case, tmp_path: Path) -> None:
     (tmp_path / "medium").unlink()
-    with pytest.raises(EvidenceError, match=r"Exhibit EX1 is no longer at .*--moved EX1=PATH"):
-        list(verify_exhibits(filled, digester))
+    [check] = verify_exhibits(filled, digester)
+    assert check.fault == "away"
+    assert re.match(r"Exhibit EX1 is no longer at .*--moved EX1=PATH", check.sentence)
+
+
+def test_a_fault_in_one_exhibit_does_not_keep_the_others_back(filled: Case, tmp_path: Path) -> None:
+    for name in ("EX2", "EX3"):
+        (tmp_path / name).write_bytes(b"medium")
+        add_exhibit(filled, Exhibit(name, str(tmp_path / name), "raw", 6, None, ledger.now()))
+        work = Scan(filled)
+        digest = hashlib.sha256(b"medium").hexdigest()
+        work.merge(Rows(acquisitions=[Acquisition(name, "sha256", digest, "computed", 6)]))
+        work.flush()
+    (tmp_path / "medium").unlink()
+    (tmp_path / "EX2").write_bytes(b"medien")
+    faults = [(check.exhibit, check.fault) for check in verify_exhibits(filled, digester)]
+    assert faults == [("EX1", "away"), ("EX2", "changed"), ("EX3", None)]
+
+    def broken(*_: object) -> tuple[dict[str, str], int]:
+        raise EvidenceError("It is locked.")
+
+    assert [check.fault for check in verify_exhibits(filled, broken)] == ["away"] * 3
+
+
+def test_an_image_that_contradicted_its_own_digest_is_not_said_to_have_changed(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "medium").write_bytes(b"medium")
+    add_exhibit(case, Exhibit("EX1", str(tmp_path / "medium"), "ewf", 6, None, ledger.now()))
+    work = Scan(case)
+    work.merge(
+        Rows(
+            unread=[Unread(Address("EX1"), "acquire", Absent(Reason.DAMAGED, "It differs."))],
+            acquisitions=[Acquisition("EX1", "md5", "00" * 16, "stored", 6)],
+        )
+    )
+    work.flush()
+    [check] = verify_exhibits(case, digester)
+    assert check.fault == "changed"
+    assert "the image already contradicted it when it was scanned" in check.sentence
+    assert "is not what was scanned" not in check.sentence
+
+
+def test_a_schema_put_in_place_of_ours_is_found(filled: Case) -> None:
+    forged = (
+        "DROP VIEW standing; CREATE VIEW standing AS SELECT 1 AS id, sha256, 'x' AS scheme, '1' AS scheme_version, "
+        "'other' AS grade, '' AS note, 'viewed' AS basis, 'x' AS actor, '' AS at, '' AS seen FROM content",
+        "DROP TRIGGER decision_is_kept",
+        "CREATE TABLE another (x)",
+    )
+    for number, script in enumerate(forged):
+        name = ("view standing", "trigger decision_is_kept", "table another")[number]
+        kept = filled.folder / "kept.sqlite"
+        with (
+            closing(sqlite3.connect(filled.folder / "case.sqlite")) as database,
+            closing(sqlite3.connect(kept)) as copy,
+        ):
+            database.backup(copy)
+            database.executescript(script)
+            with pytest.raises(IntegrityError, match=f"The {name} of this case is not the one that Mantlet makes"):
+                verify_record(filled)
+            copy.backup(database)
+    verify_record(filled)
+
+
+@pytest.mark.parametrize(
+    "edit", ["UPDATE about SET value = 'another'", "DELETE FROM about", "INSERT INTO about VALUES ('x', 'y')"]
+)
+def test_a_case_under_another_name_is_found(filled: Case, tamper: Tamper, edit: str) -> None:
+    tamper(edit)
+    with pytest.raises(IntegrityError, match="does not bear the name"):
+        verify_record(filled)

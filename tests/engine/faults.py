@@ -10,6 +10,7 @@ import ctypes
 import math
 import os
 import signal
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -18,14 +19,16 @@ from typing import Any
 
 from mantlet import pipeline
 from mantlet.engine import local, worker
-from mantlet.engine.messages import Expand, Found, encode
+from mantlet.engine.messages import Drawn, Expand, Found, encode
 from mantlet.types import (
     Acquisition,
     Address,
     Containment,
+    Content,
     Entry,
     Finding,
     Item,
+    Kind,
     Node,
     Place,
     Recovery,
@@ -134,6 +137,44 @@ def _foreign_digest(pipe: Connection, _clock: Any) -> None:
     threading.Event().wait()
 
 
+def _says(*rows: Rows) -> Callable[[Connection, Any], None]:
+    """A worker that was taken over says these of a file."""
+
+    def fault(pipe: Connection, _clock: Any) -> None:
+        for each in rows:
+            pipe.send_bytes(encode(Found(each)))
+        threading.Event().wait()
+
+    return fault
+
+
+def _another_file(sha256: str = "0" * 64, size: int = 1) -> Item:
+    address = Address("EX1").child(Step("file", 0, "of another run.jpg"))
+    return Item(address, sha256, size, Recovery.LIVE, Containment.FILE, Place.OTHER, Times())
+
+
+def _half_a_message(pipe: Connection, _clock: Any) -> None:
+    os.write(pipe.fileno(), struct.pack("!i", 1000) + b"half")
+    threading.Event().wait()
+
+
+def _trickle(pipe: Connection, _clock: Any) -> None:
+    os.write(pipe.fileno(), struct.pack("!i", 1000))
+    while True:
+        os.write(pipe.fileno(), b"0")
+        threading.Event().wait(0.5)
+
+
+def _too_long(pipe: Connection, _clock: Any) -> None:
+    os.write(pipe.fileno(), struct.pack("!i", 1 << 30))
+    threading.Event().wait()
+
+
+def _not_asked(pipe: Connection, _clock: Any) -> None:
+    pipe.send_bytes(encode(Drawn()))
+    threading.Event().wait()
+
+
 def _clock_broken(_pipe: Connection, clock: Any) -> None:
     clock[0] = math.nan
     os._exit(3)
@@ -155,6 +196,16 @@ _FAULTS = {
     "held": _held,
     "foreign item": _foreign_item,
     "foreign digest": _foreign_digest,
+    "another file": _says(Rows(items=[_another_file()])),
+    "endless size": _says(Rows(items=[_another_file(size=2**63)])),
+    "no digest": _says(Rows(items=[_another_file(sha256="x" * 64)])),
+    "another content": _says(Rows(contents=[Content("0" * 64, "0" * 32, "0" * 40, 1, Kind.STILL, "image/jpeg")])),
+    "another finding": _says(Rows(findings=[Finding("0" * 64, "media", 1, "", {"width": 1, "height": 1})])),
+    "another task": _says(Rows(nodes=[Node(Task.OPEN, Address("EX1"))])),
+    "half a message": _half_a_message,
+    "trickle": _trickle,
+    "too long": _too_long,
+    "not asked": _not_asked,
     "clock broken": _clock_broken,
     "blames another": _blames_another,
 }

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,11 +21,11 @@ from mantlet.case.case import Case, create_or_open
 from mantlet.case.matching import Matcher
 from mantlet.case.verify import verify_record
 from mantlet.engine import local
-from mantlet.engine.messages import Expand
+from mantlet.engine.messages import Expand, Ready
 from mantlet.engine.scan import scan
 from mantlet.governance import keys
 from mantlet.known.sets import Sets
-from mantlet.types import Absent, Address, Reason
+from mantlet.types import Absent, Address, Node, Reason, Rows, Task
 
 Scanned = Callable[[], Case]
 
@@ -101,6 +102,16 @@ HOW = {
     "endless nesting": Absent(Reason.CRASHED, WRONG),
     "foreign item": Absent(Reason.CRASHED, WRONG),
     "foreign digest": Absent(Reason.CRASHED, WRONG),
+    "another file": Absent(Reason.CRASHED, WRONG),
+    "endless size": Absent(Reason.CRASHED, WRONG),
+    "no digest": Absent(Reason.CRASHED, WRONG),
+    "another content": Absent(Reason.CRASHED, WRONG),
+    "another finding": Absent(Reason.CRASHED, WRONG),
+    "another task": Absent(Reason.CRASHED, WRONG),
+    "half a message": Absent(Reason.CRASHED, WRONG),
+    "trickle": Absent(Reason.CRASHED, WRONG),
+    "too long": Absent(Reason.CRASHED, WRONG),
+    "not asked": Absent(Reason.CRASHED, WRONG),
 }
 
 
@@ -184,3 +195,53 @@ def test_one_that_a_decoder_holds_ends_with_an_engine_that_is_killed(evidence: P
     assert engine.wait() == -signal.SIGKILL
     while living(engine.pid):
         pass  # the time limit of tests ends this
+
+
+@pytest.mark.parametrize(("box", "said"), [(["files", "network"], ""), (["memory"], "from: files, network")])
+def test_a_box_that_does_not_hold_is_told_in_the_log(
+    box: list[str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = local.Worker()
+    try:
+        worker.about = Ready(box, {})
+        local._warn_of_open_box(worker)
+    finally:
+        worker.end()
+    assert bool(caplog.messages) == bool(said)
+    assert said in caplog.text
+
+
+def test_a_node_of_an_exhibit_that_goes_away_waits_for_the_next_scan(evidence: Path, tmp_path: Path) -> None:
+    class Once:
+        """Work of one node, that notes whether it was done."""
+
+        nodes = [Node(Task.WALK, Address("EX1"))]  # noqa: RUF012
+        ended: list[Node] = []  # noqa: RUF012
+
+        def take(self) -> Node | None:
+            return self.nodes.pop() if self.nodes else None
+
+        def merge(self, rows: Rows) -> None:
+            raise AssertionError(rows)
+
+        def done(self, node: Node) -> None:
+            self.ended.append(node)
+
+        again = done
+
+        def flush(self) -> None:
+            pass
+
+    work = Once()
+    local.run(work, {"EX1": str(tmp_path / "gone")}, 1, lambda _: None)
+    assert (work.nodes, work.ended) == ([], [])
+
+
+def test_time_in_which_no_one_listened_does_not_count_as_standing_still() -> None:
+    worker = local.Worker()
+    try:
+        worker.clock[1] = time.monotonic() - 3600
+        assert worker.overdue(30, 0)
+        assert not worker.overdue(30, time.monotonic() - 1)
+    finally:
+        worker.end()

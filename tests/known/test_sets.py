@@ -72,6 +72,34 @@ def test_every_record_that_agrees_is_a_match_of_its_own(sets: Sets) -> None:
     assert [(match.record, match.how) for match in matches(sets, "boat")] == [(1, "md5"), (2, "sha256"), (4, "sha1")]
 
 
+@pytest.mark.parametrize(
+    ("held", "known"),
+    [
+        (("md5",), False), (("sha1",), False), (("sha256",), True), (("md5", "sha1"), True),
+        (("md5", "sha256"), True), (("md5", "sha1", "sha256"), True),
+    ],
+)  # fmt: skip
+def test_known_to_be_benign_takes_sha256_or_two_digests(sets: Sets, held: tuple[str, ...], known: bool) -> None:
+    put(sets, "system", record(1, "boat", *held), status="benign")
+    assert bool(matches(sets, "boat")) == known
+
+
+@pytest.mark.parametrize("change", ["version", "status", "removed"])
+def test_a_set_replaced_while_it_is_in_use_is_said(sets: Sets, change: str) -> None:
+    old = put(sets, "force", record(1, "boat"), Record(2, pdq=bytes(32)))
+    put(sets, "other")
+    assert put(sets, "force", record(1, "boat"), Record(2, pdq=bytes(32))).id != old.id
+    assert [match.record for match in matches(sets, "boat", [old])] == [1], "the same file imported again"
+    assert len(list(sets.perceptual(old))) == 1
+    if change == "removed":
+        sets.remove("force")
+    else:
+        put(sets, "force", version="2" if change == "version" else "1", status="benign")
+    for look_up in (lambda: matches(sets, "camera", [old]), lambda: list(sets.perceptual(old))):
+        with pytest.raises(UsageError, match=r"'force' was replaced or removed while it was in use"):
+            look_up()
+
+
 def test_only_the_sets_asked_for_are_looked_in(sets: Sets) -> None:
     one = put(sets, "one", record(1, "boat"))
     put(sets, "other", record(2, "boat"), status="benign")

@@ -14,8 +14,8 @@ from mantlet.types import Absent, Address, Reason
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
-    """Every request made of a drawer that answers each with ten bytes; content "bad" crashes it, "lost" is unreadable
-    at its first place."""
+    """Every request made of a drawer that answers each with 48 x 1 pixels; content "bad" crashes it, "lost" is
+    unreadable at its first place."""
     asked: list[Draw] = []
 
     class Fake:
@@ -25,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
                 return Drawn(absent=Absent(Reason.CRASHED, "It crashed."))
             if request.sha256 == "lost" and request.address.exhibit == "EX1":
                 return Drawn(absent=Absent(Reason.UNREADABLE, "It is not there."))
-            return Drawn(b"0123456789")
+            return Drawn(48, 1, 1, bytes(48)) if request.veiled else Drawn(48, 1, 3, bytes(144))
 
         def close(self) -> None:
             pass
@@ -37,12 +37,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Draw]:
 
 @pytest.fixture
 def made(drawn: list[Draw], scanned: Scanned) -> tiles.Tiles:
-    return tiles.Tiles(open_case(scanned.case), cache_bytes=25)
+    one = len(tiles._jpeg(Drawn(48, 1, 1, bytes(48))).jpeg)
+    return tiles.Tiles(open_case(scanned.case), cache_bytes=5 * one // 2)
 
 
 def test_the_tiles_used_last_are_kept_up_to_a_limit(made: tiles.Tiles, drawn: list[Draw]) -> None:
     for sha256 in ("a", "b", "a", "c", "a", "b"):
-        assert made.veiled(sha256).jpeg == b"0123456789"
+        assert made.veiled(sha256).jpeg.startswith(b"\xff\xd8\xff")
     assert [each.sha256 for each in drawn] == ["a", "b", "c", "b"]
     assert all(each.veiled and each.side == tiles.TILE_SIDE for each in drawn)
 

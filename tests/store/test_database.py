@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mantlet.errors import EvidenceError
+from mantlet.store import database as module
 from mantlet.store.database import Database
 
 FIRST = "CREATE TABLE thing (x INTEGER PRIMARY KEY) STRICT; INSERT INTO thing VALUES (1)"
@@ -145,3 +147,45 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, data: 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(EvidenceError, match="is not a database Mantlet can use"):
         Database(tmp_path, (FIRST,))
+
+
+def test_a_file_opened_to_be_read_only_is_left_as_it_is(path: Path) -> None:
+    Database(path, (FIRST,)).close()
+    before = path.read_bytes()
+    database = Database(path, (FIRST,), read_only=True)
+    assert things(database) == [(1,)]
+    with pytest.raises(RuntimeError, match="was opened to be read only"), database.write():
+        pass
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        database.read().execute("DELETE FROM thing")
+    database.close()
+    assert path.read_bytes() == before
+    with pytest.raises(EvidenceError, match="older Mantlet"):
+        Database(path, (FIRST, SECOND), read_only=True)
+    with pytest.raises(EvidenceError, match="newer Mantlet"):
+        Database(path, (), read_only=True)
+    assert path.read_bytes() == before
+
+
+def test_who_reads_sees_what_another_writes(path: Path) -> None:
+    writer = Database(path, (FIRST,))
+    reader = Database(path, (FIRST,), read_only=True)
+    with writer.write() as tx:
+        tx.execute("INSERT INTO thing VALUES (7)")
+    assert things(reader) == [(1,), (7,)]
+    reader.close()
+    writer.close()
+
+
+def test_where_nothing_can_be_made_the_file_is_read_unless_a_log_holds_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(path, (FIRST,)).close()
+    monkeypatch.setitem(module._MODES, "ro", "mode=ro&vfs=none")  # fails as it does on a read-only medium
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    database = Database(path, (FIRST,), read_only=True)
+    assert things(database) == [(1,)]
+    database.close()
+    path.with_name(f"{path.name}-wal").write_bytes(b"more")
+    with pytest.raises(EvidenceError, match="is not a database Mantlet can use"):
+        Database(path, (FIRST,), read_only=True)

@@ -93,10 +93,10 @@ class Case:
 
 
 def open_case(folder: Path, actor: Actor | None = None) -> Case:
-    """Raises EvidenceError where there is no case."""
+    """Without an actor it is opened to be read only, and left as it is. Raises EvidenceError where there is no case."""
     if not (folder / FILE).is_file():
         raise EvidenceError(f"There is no case at {folder}; `mantlet scan SOURCE --case {folder}` makes one.")
-    database = Database(folder / FILE, MIGRATIONS)
+    database = Database(folder / FILE, MIGRATIONS, read_only=actor is None)
     case = Case(folder, database, actor)
     if database.read().execute("SELECT count(*) FROM about").fetchone()[0] == 0:
         case.close()

@@ -1,11 +1,13 @@
 """What people say of contents: append-only, each in the ledger with who, when and how it was seen.
 
-Undo is another decision: it restores what stood before and names the decision it undoes; the next undo goes one step
-further back.
+Undo is another decision: it names the one it takes back (`undoes`) and the one that stands again (`restores`), whose
+grade, basis, note and author then count. A decision that was taken back stands in nobody's way: the next undo goes one
+step further back.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Annotated, Any
 
 import msgspec
@@ -27,7 +29,8 @@ class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """A row of the record. `grade` None: ungraded again. `undoes`: the decision that this one takes back."""
+    """A row of the record, made by `actor`. `grade` None: ungraded again. `undoes`: the decision that this one takes
+    back; `restores`: the earlier one that stands again. `graded_by`: who gave the grade that now stands."""
 
     id: int
     sha256: str
@@ -36,6 +39,8 @@ class Decision(msgspec.Struct, frozen=True):
     actor: str
     at: str
     undoes: int | None
+    restores: int | None
+    graded_by: str | None
 
 
 def decide(case: Case, actor: Actor, scheme: Scheme, sha256: str, grade: str, seen: Seen, note: str = "") -> Decision:
@@ -48,11 +53,11 @@ def decide(case: Case, actor: Actor, scheme: Scheme, sha256: str, grade: str, se
     if case.reader.execute("SELECT 1 FROM content WHERE sha256 = ?", (sha256,)).fetchone() is None:
         raise UsageError("There is no such content in this case.")
     with case.change(actor) as change:
-        return _store(change, scheme.name, scheme.version, sha256, code, note, "viewed", seen, None)
+        return _store(change, _Said(scheme.name, scheme.version, sha256, code, note, "viewed"), seen)
 
 
 def undo(case: Case, actor: Actor) -> Decision | None:
-    """Takes back the actor's last decision that is not undone and is still the last word on its content.
+    """Takes back the actor's last decision that is not undone and still stands on its content.
 
     None where there is nothing left to take back.
     """
@@ -62,7 +67,8 @@ def undo(case: Case, actor: Actor) -> Decision | None:
                 """
                 SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
                 AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id) AND NOT EXISTS
-                (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor)
+                (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor
+                    AND o.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = o.id))
                 ORDER BY d.id DESC LIMIT 1
                 """,
                 (actor.name,),
@@ -71,15 +77,16 @@ def undo(case: Case, actor: Actor) -> Decision | None:
                 raise _NothingLeftError  # which leaves the case, and its ledger, as they are
             before = change.tx.execute(
                 """
-                SELECT grade, basis, note, scheme, scheme_version FROM decision d WHERE sha256 = ? AND id < ?
+                SELECT * FROM decision d WHERE sha256 = ? AND id < ?
                 AND undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id)
                 ORDER BY id DESC LIMIT 1
                 """,
                 (last["sha256"], last["id"]),
             ).fetchone()
-            grade, basis, note = (before["grade"], before["basis"], before["note"]) if before else (None, None, "")
-            scheme, version = ((before or last)[name] for name in ("scheme", "scheme_version"))
-            return _store(change, scheme, version, last["sha256"], grade, note, basis, Seen(), last["id"])
+            said = _Said(last["scheme"], last["scheme_version"], last["sha256"])
+            if before:
+                said = _Said(*(before[name] for name in _Said.__struct_fields__))
+            return _store(change, said, Seen(), last["id"], before)
     except _NothingLeftError:
         return None
 
@@ -88,32 +95,32 @@ class _NothingLeftError(Exception):
     """There is no decision of this actor to take back."""
 
 
+class _Said(msgspec.Struct, frozen=True):
+    """What a decision says, by the columns that hold it."""
+
+    scheme: str
+    scheme_version: str
+    sha256: str
+    grade: str | None = None
+    note: str = ""
+    basis: str | None = None
+
+
 def _store(
-    change: Change,
-    scheme: str,
-    version: str,
-    sha256: str,
-    grade: str | None,
-    note: str,
-    basis: str | None,
-    seen: Seen,
-    undoes: int | None,
+    change: Change, said: _Said, seen: Seen, undoes: int | None = None, restored: sqlite3.Row | None = None
 ) -> Decision:
-    at = now()
-    payload: dict[str, Any] = {
-        "at": at, "sha256": sha256, "scheme": scheme, "scheme_version": version, "grade": grade, "note": note,
-        "basis": basis, "seen": msgspec.to_builtins(seen), "undoes": undoes,
-    }  # fmt: skip
-    entry = change.record("decision", payload)
+    restores = restored["id"] if restored else None
+    held: dict[str, Any] = {**msgspec.structs.asdict(said), "at": now(), "undoes": undoes, "restores": restores}
+    entry = change.record("decision", {**held, "seen": msgspec.to_builtins(seen)})
     row = change.tx.execute(
-        "INSERT INTO decision (sha256, scheme, scheme_version, grade, note, basis, actor, at, seen, undoes, entry) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?) RETURNING id",
-        (
-            sha256, scheme, version, grade, note, basis, change.actor.name, at, msgspec.json.encode(seen).decode(),
-            undoes, entry,
-        ),
-    ).fetchone()  # fmt: skip
-    return Decision(row["id"], sha256, grade, basis, change.actor.name, at, undoes)
+        "INSERT INTO decision (sha256, scheme, scheme_version, grade, note, basis, actor, at, seen, undoes, restores, "
+        "entry) VALUES (:sha256, :scheme, :scheme_version, :grade, :note, :basis, :actor, :at, :seen, :undoes, "
+        ":restores, :entry) RETURNING id",
+        {**held, "actor": change.actor.name, "seen": msgspec.json.encode(seen).decode(), "entry": entry},
+    ).fetchone()
+    by = change.actor.name
+    graded_by = restored["actor"] if restored else by if said.grade else None
+    return Decision(row["id"], said.sha256, said.grade, said.basis, by, held["at"], undoes, restores, graded_by)
 
 
 def exposed(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:

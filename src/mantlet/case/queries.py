@@ -184,14 +184,19 @@ def unread(case: Case) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def unread_places(case: Case, most: int = 1000) -> list[dict[str, Any]]:
-    """Where something could not be read, with the sentence why."""
+def read_not_hashed(row: dict[str, Any]) -> bool:
+    """Whether a row of `unread` speaks of what was read in full, and is only too flat for a perceptual hash."""
+    return bool(row["reason"] == Reason.TOO_FLAT)
+
+
+def unread_places(case: Case, most: int | None = None) -> list[dict[str, Any]]:
+    """Where something could not be read, with the sentence why; all of them, or the first few."""
     rows = case.reader.execute(
         "SELECT address, stage, reason, detail FROM unread UNION ALL "
         "SELECT min(i.address), f.name, f.reason, f.detail FROM finding f JOIN item i USING (sha256) "
         "WHERE f.name = 'media' AND f.reason NOT NULL OR f.name = 'pdq' AND f.reason = ? GROUP BY f.sha256 "
         "ORDER BY 1 LIMIT ?",
-        (Reason.DAMAGED, most),
+        (Reason.DAMAGED, -1 if most is None else most),
     )
     return [dict(row) for row in rows]
 

@@ -37,7 +37,7 @@ class Scan:
         self._case = case
         self._matcher = matcher
         self._queue: deque[tuple[int, Node]] = deque()
-        self._taken: dict[str, int] = {}
+        self._taken: dict[str, tuple[int, Node]] = {}
         self._rows = Rows()
         self._done: list[str] = []
         self._blamed: list[Node] = []
@@ -53,25 +53,32 @@ class Scan:
         self.flush()
 
     def take(self) -> Node | None:
-        """The next node to expand, or None while there is none."""
+        """The next node to expand, or None while there is none.
+
+        A late one only where nothing else waits, and nothing of its exhibit is being listed that could give more.
+        """
         if not self._queue:
-            self._fill()
+            self._queue.extend(self._waiting(late=False))
             if not self._queue and (self._rows.nodes or self._blamed):
                 self.flush()
-                self._fill()
-        if not self._queue:
-            return None
-        number, node = self._queue.popleft()
-        self._taken[node.key] = number
+                self._queue.extend(self._waiting(late=False))
+        number, node = self._queue.popleft() if self._queue else self._late()
+        if node is not None:
+            self._taken[node.key] = number, node
         return node
 
-    def _fill(self) -> None:
+    def _late(self) -> tuple[int, Node] | tuple[int, None]:
+        listed = {node.address.exhibit for _, node in self._taken.values() if node.task in (Task.OPEN, Task.WALK)}
+        fit = (each for each in self._waiting(late=True) if each[1].address.exhibit not in listed)
+        return next(fit, (0, None))
+
+    def _waiting(self, *, late: bool) -> list[tuple[int, Node]]:
         waiting = self._case.reader.execute(
-            "SELECT id, payload FROM node WHERE payload IS NOT NULL ORDER BY late, id LIMIT ?",
-            (_TAKE + len(self._taken),),
+            "SELECT id, payload FROM node WHERE payload IS NOT NULL AND late = ? ORDER BY id LIMIT ?",
+            (late, _TAKE + len(self._taken)),
         )
-        taken = set(self._taken.values())
-        self._queue.extend((row["id"], _decode(row["payload"])) for row in waiting if row["id"] not in taken)
+        taken = {number for number, _ in self._taken.values()}
+        return [(row["id"], _decode(row["payload"])) for row in waiting if row["id"] not in taken]
 
     def merge(self, rows: Rows) -> None:
         """Takes what a worker found; stored with the next flush."""
@@ -120,6 +127,12 @@ class Scan:
 def unfinished(case: Case) -> bool:
     """Whether any node is still to be expanded."""
     return case.reader.execute("SELECT 1 FROM node WHERE payload IS NOT NULL LIMIT 1").fetchone() is not None
+
+
+def unfinished_exhibits(case: Case) -> set[str]:
+    """Exhibits with nodes still to be expanded."""
+    keys = case.reader.execute("SELECT key FROM node WHERE payload IS NOT NULL")
+    return {row["key"].split(" ", 2)[2].partition("!")[0] for row in keys}
 
 
 def waiting_entries(case: Case) -> int:

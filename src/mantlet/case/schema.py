@@ -58,14 +58,16 @@ CREATE TABLE stack (sha256 TEXT PRIMARY KEY, stack TEXT NOT NULL) STRICT, WITHOU
 CREATE TABLE decision (
     id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, scheme TEXT NOT NULL, scheme_version TEXT NOT NULL, grade TEXT,
     note TEXT NOT NULL, basis TEXT, actor TEXT NOT NULL, at TEXT NOT NULL, seen TEXT NOT NULL, undoes INTEGER,
-    entry INTEGER NOT NULL
+    restores INTEGER, entry INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX decision_content ON decision (sha256, id);
 CREATE UNIQUE INDEX decision_undone ON decision (undoes) WHERE undoes IS NOT NULL;  -- once, by two pages at once too
 CREATE TRIGGER decision_is_kept BEFORE DELETE ON decision BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
 CREATE TRIGGER decision_is_final BEFORE UPDATE ON decision BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
-CREATE VIEW standing AS  -- the last decision on each content
-    SELECT d.* FROM decision d WHERE d.id = (SELECT max(id) FROM decision WHERE sha256 = d.sha256);
+CREATE VIEW standing AS  -- what the last decision on each content says: its own, or the words of the one it restores
+    SELECT d.id, d.sha256, s.scheme, s.scheme_version, s.grade, s.note, s.basis, s.actor, s.at, s.seen
+    FROM decision d JOIN decision s ON s.id = coalesce(d.restores, d.id)
+    WHERE d.id = (SELECT max(id) FROM decision WHERE sha256 = d.sha256);
 """
 
 MIGRATIONS: Final = (ledger.SCHEMA + _FIRST,)

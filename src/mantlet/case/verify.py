@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from mantlet.case.case import Case
+from mantlet.case.case import Case, Exhibit
 from mantlet.case.scan import leaf
-from mantlet.case.schema import SCANNED
-from mantlet.errors import EvidenceError, IntegrityError
+from mantlet.case.schema import MIGRATIONS, SCANNED
+from mantlet.errors import IntegrityError, MantletError
 from mantlet.governance import ledger, merkle
+from mantlet.types import Reason
 
 PROVES: Final = (
     "No ledger entry was changed, removed from the middle or reordered since its head was signed.",
     "Every item, content, finding and unread place is as the scan stored it, and every decision as it was made.",
+    "The case answers by the tables and views that this Mantlet makes, not by ones put in their place.",
 )
 DOES_NOT_PROVE: Final = (
     "That an older copy of the whole case was not put back: compare the heads with ones noted down earlier.",
+    "That nobody with a key that may write rewrote what others entered: only the last writer signs, for all that is "
+    "there, and could change earlier entries first. The heads noted down earlier show it.",
     "That the key belongs to the person named: compare it with `mantlet key show` of that person.",
+    "Which contents are known, and which look the same: that is derived, and `mantlet match` makes it anew.",
+    "That the scan was finished: the list of what is still to do is not covered.",
     "That what was found is all there was: see what could not be read, and what is never read (docs/tour.md).",
 )
 
@@ -33,21 +40,44 @@ DOES_NOT_PROVE: Final = (
 def verify_record(case: Case) -> list[ledger.Head]:
     """Checks the case's own record. Returns the signed heads.
 
-    1. Each chain of the ledger continues unbroken to its signed head.
-    2. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
-    3. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
-    4. The exhibits are those that were added, each where it was last moved to.
+    1. The tables, views and triggers are those that the migrations make: a view put in place of one could say
+       anything of rows that are all there.
+    2. Each chain of the ledger continues unbroken to its signed head.
+    3. The case bears the name under which it was made.
+    4. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
+    5. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
+    6. The exhibits are those that were added, each where it was last moved to.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
     """
-    heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 1
+    _check_schema(case)  # 1
+    heads = [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))]  # 2
     if "case" not in {head.chain for head in heads}:
         raise IntegrityError("The ledger of this case is empty; its first entry is that the case was made.")
-    _check_batches(case)  # 2
-    _check_decisions(case)  # 3
-    _check_exhibits(case)  # 4
+    _check_identity(case)  # 3
+    _check_batches(case)  # 4
+    _check_decisions(case)  # 5
+    _check_exhibits(case)  # 6
     return heads
+
+
+def _check_schema(case: Case) -> None:
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2"
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        for script in MIGRATIONS:
+            fresh.executescript(script)
+        wanted = {tuple(row) for row in fresh.execute(query)}
+    there = {tuple(row) for row in case.reader.execute(query)}
+    for kind, name, *_ in sorted(there ^ wanted, key=str):
+        raise IntegrityError(f"The {kind} {name} of this case is not the one that Mantlet makes.")
+
+
+def _check_identity(case: Case) -> None:
+    made = [payload["case"] for _, payload in _said(case, "case made")]
+    about = [tuple(row) for row in case.reader.execute("SELECT key, value FROM about")]
+    if len(made) != 1 or about != [("id", made[0])]:
+        raise IntegrityError("This case does not bear the name that the ledger says it was made with.")
 
 
 def _said(case: Case, *kinds: str) -> Iterator[tuple[ledger.Entry, dict[str, Any]]]:
@@ -112,13 +142,17 @@ def _check_decision(case: Case, number: int, entry: ledger.Entry, payload: dict[
 
 
 class ExhibitCheck(msgspec.Struct, frozen=True):
-    """What checking one exhibit gave: `digest` as recorded and found again, or why there is none to compare."""
+    """What checking one exhibit gave: `digest` as recorded and found again, or why there is none to compare.
+
+    `fault`: "changed" where the medium differs from its record, "away" where it cannot be read.
+    """
 
     exhibit: str
     algorithm: str | None
     origin: str | None
     digest: str | None
     sentence: str
+    fault: Literal["changed", "away"] | None = None
 
 
 Digester = Callable[[Path, Iterable[str]], tuple[dict[str, str], int]]
@@ -126,33 +160,52 @@ Digester = Callable[[Path, Iterable[str]], tuple[dict[str, str], int]]
 
 
 def verify_exhibits(case: Case, digester: Digester) -> Iterator[ExhibitCheck]:
-    """Recomputes each recorded digest of each exhibit's medium.
-
-    Raises:
-        IntegrityError: a medium differs from its record.
-        EvidenceError: an exhibit cannot be read where the case says it is.
-    """
+    """Recomputes each recorded digest of each exhibit's medium; a fault in one does not keep the others back."""
     for exhibit in case.exhibits():
         recorded = case.reader.execute(
             "SELECT * FROM acquisition WHERE exhibit = ? ORDER BY algorithm", (exhibit.id,)
         ).fetchall()
         if not Path(exhibit.path).exists():
-            raise EvidenceError(
+            away = (
                 f"Exhibit {exhibit.id} is no longer at {exhibit.path}; "
                 f"`mantlet exhibit {case.folder} --moved {exhibit.id}=PATH` says where it is now."
             )
-        if not recorded:
+            yield ExhibitCheck(exhibit.id, None, None, None, away, "away")
+        elif not recorded:
             why = "has no digest of its own: a folder is not one medium"
             if exhibit.form != "folder":
                 why = "has no digest yet: its first full read is not finished; run the same scan again"
             yield ExhibitCheck(exhibit.id, None, None, None, f"{exhibit.id} {why}.")
-        found, size = digester(Path(exhibit.path), [row["algorithm"] for row in recorded]) if recorded else ({}, 0)
-        for row in recorded:
-            digest = found[row["algorithm"]]
-            if (digest, size) != (row["digest"], row["size"]):
-                raise IntegrityError(
-                    f"Exhibit {exhibit.id} at {exhibit.path} is not what was scanned: its {row['algorithm']} is "
-                    f"{digest} ({size:,} bytes), recorded is {row['digest']} ({row['size']:,} bytes, {row['origin']})."
-                )
-            same = f"{exhibit.id}: {row['algorithm']} {digest} as {row['origin']}"
-            yield ExhibitCheck(exhibit.id, row["algorithm"], row["origin"], digest, same)
+        else:
+            yield from _check_medium(case, exhibit, recorded, digester)
+
+
+def _check_medium(
+    case: Case, exhibit: Exhibit, recorded: list[sqlite3.Row], digester: Digester
+) -> Iterator[ExhibitCheck]:
+    try:
+        found, size = digester(Path(exhibit.path), [row["algorithm"] for row in recorded])
+    except (MantletError, OSError) as error:
+        why = f"Exhibit {exhibit.id} at {exhibit.path} cannot be read: {error}"
+        yield ExhibitCheck(exhibit.id, None, None, None, why, "away")
+        return
+    for row in recorded:
+        algorithm, origin, digest = row["algorithm"], row["origin"], found[row["algorithm"]]
+        if (digest, size) == (row["digest"], row["size"]):
+            same = f"{exhibit.id}: {algorithm} {digest} as {origin}"
+            yield ExhibitCheck(exhibit.id, algorithm, origin, digest, same)
+            continue
+        what = "is not what was scanned"
+        if origin == "stored" and _was_damaged(case, exhibit.id):
+            what = "differs from the digest stored in it; the image already contradicted it when it was scanned"
+        differs = (
+            f"Exhibit {exhibit.id} at {exhibit.path} {what}: its {algorithm} is {digest} ({size:,} bytes), "
+            f"recorded is {row['digest']} ({row['size']:,} bytes, {origin})."
+        )
+        yield ExhibitCheck(exhibit.id, algorithm, origin, digest, differs, "changed")
+
+
+def _was_damaged(case: Case, exhibit: str) -> bool:
+    """Whether the scan itself found another digest than the one stored in the image."""
+    query = "SELECT 1 FROM unread WHERE address = ? AND stage = 'acquire' AND reason = ?"
+    return case.reader.execute(query, (exhibit, Reason.DAMAGED)).fetchone() is not None

@@ -100,7 +100,7 @@ def lookup(
         return
     for each in found:
         names = ", ".join(f"{m['set']} record {m['record']} by {m['how']}" for m in each["known"])
-        say(f"{each['file']}: {names or 'in no set'}")
+        results.print(f"{each['file']}: {names or 'in no set'}", markup=False)
 
 
 @app.command()

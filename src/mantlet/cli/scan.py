@@ -41,6 +41,7 @@ def scan(
     who = keys.actor(actor)
     sets = Sets()
     matcher = Matcher(sets, sets.named(known or []))
+    engine.refuse_case_within(case, sources)
     opened = create_or_open(case, who)
     log_to(case)
     started = time.monotonic()

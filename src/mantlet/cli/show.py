@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -47,14 +47,10 @@ def print_matrix(case: Case, places: bool = False) -> None:
         table.add_row("none found", "", "", "", "0", "0")
     results.print(table)
     results.print(f"\nGroups of different files that look the same: {matrix['stacks']:,}")
-    if matrix["unread"]:
-        unread = Table(title="\nNot read", title_justify="left", box=None, pad_edge=False, header_style="bold")
-        unread.add_column("count", justify="right")
-        unread.add_column("reason")
-        unread.add_column("stage")
-        for row in matrix["unread"]:
-            unread.add_row(f"{row['count']:,}", row["reason"], row["stage"])
-        results.print(unread)
+    unread = [row for row in matrix["unread"] if not queries.read_not_hashed(row)]
+    _print_reasons("Read, and not hashed", [row for row in matrix["unread"] if queries.read_not_hashed(row)])
+    if unread:
+        _print_reasons("Not read", unread)
         if not places:
             results.print(f"Each with its place: mantlet show {case.folder} --unread", markup=False)
     if places:
@@ -66,3 +62,15 @@ def print_matrix(case: Case, places: bool = False) -> None:
             f"\nThe scan is not finished ({matrix['unfinished']} parts to go): these counts are a minimum.",
             style="bold",
         )
+
+
+def _print_reasons(title: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table(title=f"\n{title}", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("count", justify="right")
+    table.add_column("reason")
+    table.add_column("stage")
+    for row in rows:
+        table.add_row(f"{row['count']:,}", row["reason"], row["stage"])
+    results.print(table)

@@ -6,8 +6,11 @@ the reason kept. A stage cannot tell this engine from another.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 import signal
+import struct
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -17,11 +20,16 @@ import msgspec
 
 from mantlet import settings
 from mantlet.engine import messages
-from mantlet.engine.messages import Answer, Draw, Drawn, Expand, Expanded, Found, Ready, Request
-from mantlet.types import Absent, Address, Node, Reason, Rows, Step
+from mantlet.engine.messages import Answer, Away, Draw, Drawn, Expand, Expanded, Found, Ready, Request
+from mantlet.types import Absent, Address, Node, Reason, Rows, Step, Task
 
 _TICK_SECONDS: Final = 0.5
-_LONGEST_MESSAGE: Final = 256 * settings.MIB
+_LONGEST_MESSAGE: Final = 16 * settings.MIB
+"""A run of entries with names of ordinary length takes 20 KiB; in memory a message grows up to seventyfold."""
+_MESSAGE_SECONDS: Final = 5.0
+"""How long a message may take from its first byte to its last."""
+
+log = logging.getLogger("mantlet")
 
 
 class Work(Protocol):
@@ -63,8 +71,25 @@ class Worker:
         self.pipe.send_bytes(messages.encode(request))
 
     def receive(self) -> Answer:
-        """Raises EOFError or OSError when the worker has died, msgspec.ValidationError when it talks nonsense."""
-        return messages.decode_answer(self.pipe.recv_bytes(_LONGEST_MESSAGE))
+        """Raises EOFError or OSError when the worker has died, ValueError when it talks nonsense."""
+        self.pipe.poll(None)
+        ends = time.monotonic() + _MESSAGE_SECONDS
+        (size,) = struct.unpack("!i", self._read(4, ends))  # as Connection.send_bytes frames what is below 2 GiB
+        if not 0 <= size <= _LONGEST_MESSAGE:
+            raise ValueError(f"a message of {size} bytes")
+        return messages.decode_answer(self._read(size, ends))
+
+    def _read(self, size: int, ends: float) -> bytes:
+        """Not by `recv_bytes`, which waits for ever for the rest of a message that a worker began."""
+        data = bytearray()
+        while len(data) < size:
+            if not self.pipe.poll(ends - time.monotonic()):
+                raise ValueError("a message that does not end")
+            piece = os.read(self.pipe.fileno(), size - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        return bytes(data)
 
     def overdue(self, seconds: float, listening: float) -> bool:
         """Whether it has been at one entry for that long; time before `listening` does not count."""
@@ -89,6 +114,7 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
     busy: dict[Worker, Node] = {}
     peak = 0
     about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
+    _warn_of_open_box(pool[0])
     turned, listening = time.monotonic(), 0.0
     try:
         while True:
@@ -105,9 +131,8 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
                 elif isinstance(answer, Found):
                     work.merge(answer.rows)
                     progress(answer.rows)
-                elif isinstance(answer, Expanded):
-                    peak = max(peak, answer.memory)
-                    work.done(busy.pop(each))
+                else:
+                    peak = max(peak, _ended(busy.pop(each), answer, work))
             turned, before = time.monotonic(), turned
             if turned - before > settings.CONTENT_SECONDS / 2:  # stopped (Ctrl-Z), or long at storing: so were workers
                 listening = turned
@@ -118,6 +143,20 @@ def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[
         for each in pool:
             each.end()
         work.flush()
+
+
+def _warn_of_open_box(each: Worker) -> None:
+    if missing := {"files", "network"} - set(each.about.box):
+        log.warning("nothing here keeps a worker that a hostile file takes over from: %s", ", ".join(sorted(missing)))
+
+
+def _ended(node: Node, answer: Expanded | Away, work: Work) -> int:
+    """The most memory its worker held. A node of an exhibit that is away stays as it is, for the next scan."""
+    if isinstance(answer, Away):
+        log.warning("%s cannot be reached: %s waits for the next scan", node.address.exhibit, node.key)
+        return 0
+    work.done(node)
+    return answer.memory
 
 
 def _hand_out(pool: list[Worker], number: int, request: Expand) -> Worker:
@@ -131,13 +170,16 @@ def _hand_out(pool: list[Worker], number: int, request: Expand) -> Worker:
             pool[number] = Worker()
 
 
-def _heard(each: Worker, node: Node) -> Answer | Absent:
+def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
     """The worker's next answer, or why there will be none."""
     try:
         answer = each.receive()
         if isinstance(answer, Found):
             _check_own(answer.rows, node)
-        return answer
+            _check_stated(answer.rows, each.about.stages)
+        if isinstance(answer, Found | Expanded | Away):
+            return answer
+        raise ValueError("no answer to what was asked")
     except (EOFError, OSError):
         code = each.end()
         signals = {-each.value: each.name for each in signal.Signals}
@@ -162,13 +204,45 @@ def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: W
     pool[pool.index(each)] = Worker()
 
 
+_LEADS_TO: Final = {
+    Task.OPEN: {Task.WALK, Task.EXAMINE, Task.ACQUIRE}, Task.WALK: {Task.WALK, Task.EXAMINE},
+    Task.EXAMINE: {Task.WALK}, Task.ACQUIRE: set[Task](),
+}  # fmt: skip
+
+
 def _check_own(rows: Rows, node: Node) -> None:
-    """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would."""
-    addresses = [row.address for group in (rows.items, rows.unread, rows.nodes) for row in group]
-    addresses += [Address(row.exhibit) for row in rows.acquisitions]
-    for address in addresses:
-        if not address.within(node.address):
-            raise ValueError(f"a worker expanding {node.address} speaks of {address}")
+    """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would.
+
+    A run of entries may speak of just these; who lists a tree, of what is in it, and finds nothing itself.
+    """
+    run = node.task is Task.EXAMINE
+    places = {node.address.child(entry.step) for entry in node.entries} if run else set()
+
+    def own(address: Address) -> bool:
+        return address in places if run else address.within(node.address)
+
+    right = (
+        all(row.address in places for row in rows.items)
+        and all(own(row.address) or row.address == node.address for row in rows.unread)
+        and all(own(row.address) for row in rows.nodes)
+        and all(row.task in _LEADS_TO[node.task] and not row.skip for row in rows.nodes)
+        and (not rows.acquisitions or node.task in (Task.OPEN, Task.ACQUIRE))
+        and all(row.exhibit == node.address.exhibit for row in rows.acquisitions)
+    )
+    if not right:
+        raise ValueError(f"a worker expanding {node.address} speaks of something else")
+
+
+def _check_stated(rows: Rows, stages: dict[str, tuple[int, str]]) -> None:
+    """Raises ValueError where contents or findings are not of the items found with them, or not as stages state them:
+    the first statement about a content stays, so a worker may make none about what it was not given."""
+    own = {item.sha256 for item in rows.items}
+    if not all(row.sha256 in own for group in (rows.contents, rows.findings) for row in group):
+        raise ValueError("a worker speaks of contents that it was not given")
+    for finding in rows.findings:
+        if stages.get(finding.name) != (finding.version, finding.settings):
+            raise ValueError(f"no stage states {finding.name} like that")
+        messages.check_value(finding)
 
 
 class Drawer:
@@ -183,6 +257,7 @@ class Drawer:
             if self._worker.pipe.poll(settings.CONTENT_SECONDS):
                 answer = self._worker.receive()
                 if isinstance(answer, Drawn):
+                    answer.check(request)
                     return answer
             absent = Absent(Reason.LIMIT, f"It took longer than {settings.CONTENT_SECONDS} seconds.")
         except (EOFError, OSError, ValueError):

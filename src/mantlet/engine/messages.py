@@ -1,16 +1,18 @@
 """What an engine and its workers say to each other: msgpack of these types, never pickles.
 
 So a worker that a hostile file has taken over can send wrong facts of its own contents, and nothing else, to the
-process that owns the case.
+process that owns the case. What each finding may hold stands in `_VALUES`: a new stage needs its line there.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
-from mantlet.types import Absent, Address, Node, Rows
+from mantlet import settings
+from mantlet.types import Absent, Address, Count, Finding, Node, Rows, Sha256, Word
 
 
 class Expand(msgspec.Struct, frozen=True, tag=True):
@@ -38,14 +40,31 @@ class Found(msgspec.Struct, frozen=True, tag=True):
 class Expanded(msgspec.Struct, frozen=True, tag=True):
     """The node is done; `memory` is the most the worker has held so far, in bytes (0 where it cannot be told)."""
 
-    memory: int
+    memory: Count
+
+
+class Away(msgspec.Struct, frozen=True, tag=True):
+    """The exhibit cannot be reached now: the node is for the next scan."""
 
 
 class Drawn(msgspec.Struct, frozen=True, tag=True):
-    """A JPEG, or why there is none."""
+    """A picture as rows of bytes, grey (1 channel) or R G B (3), or why there is none.
 
-    jpeg: bytes = b""
+    Never as a file: whoever shows it would have to trust that a decoder elsewhere can bear it.
+    """
+
+    width: Count = 0
+    height: Count = 0
+    channels: Count = 0
+    pixels: bytes = b""
     absent: Absent | None = None
+
+    def check(self, asked: Draw) -> None:
+        """Raises ValueError for anything but the pixels that were asked for."""
+        fits = 0 < self.width <= asked.side and 0 < self.height <= asked.side
+        whole = len(self.pixels) == self.width * self.height * self.channels
+        if self.absent is None and not (fits and whole and self.channels == (1 if asked.veiled else 3)):
+            raise ValueError("a worker sent other pixels than it was asked for")
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -57,7 +76,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = Expand | Draw
-Answer = Ready | Found | Expanded | Drawn
+Answer = Ready | Found | Expanded | Away | Drawn
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _requests: Final = msgspec.msgpack.Decoder[Request](Request)
@@ -73,3 +92,37 @@ def decode_answer(message: bytes) -> Answer:
     """Raises ValueError for anything that is not an answer."""
     answer: Answer = _answers.decode(message)
     return answer
+
+
+_Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+_Quality = Annotated[int, Meta(ge=0, le=100)]
+
+
+class _Media(msgspec.Struct, forbid_unknown_fields=True):
+    width: Count
+    height: Count
+    duration: _Seconds | None = None
+    sound: bool = False
+    codec: Word = ""
+
+
+class _Frame(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: _Seconds
+    pdq: Sha256
+    quality: _Quality
+
+
+_VALUES: Final[dict[str, Any]] = {
+    "media": _Media,
+    "pdq": Sha256,  # as many bits
+    "pdq-quality": _Quality,
+    "frames": Annotated[list[_Frame], Meta(max_length=settings.KEY_FRAMES)],
+}
+
+
+def check_value(finding: Finding) -> None:
+    """Raises ValueError where a finding holds what no stage of its name says."""
+    if finding.name not in _VALUES:
+        raise ValueError(f"there is no finding {finding.name}")
+    if finding.absent is None:
+        msgspec.convert(finding.value, _VALUES[finding.name])

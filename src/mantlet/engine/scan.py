@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from mantlet import __version__
 from mantlet.case import scan as case_scan
 from mantlet.case.case import Case, Exhibit, add_exhibit
 from mantlet.case.matching import Matcher, match
@@ -37,11 +38,18 @@ class Progress(msgspec.Struct):
     known: int = 0
 
 
-class _Logged(case_scan.Scan):
-    """Notes each node handed out, so that what a kill repeats can be counted."""
+class _Work(case_scan.Scan):
+    """Leaves the nodes of exhibits that are `away` for the next scan, and notes each node handed out, so that what a
+    kill repeats can be counted."""
+
+    def __init__(self, case: Case, matcher: Matcher, away: set[str]) -> None:
+        super().__init__(case, matcher)
+        self._away = away
 
     def take(self) -> Node | None:
         node = super().take()
+        while node is not None and node.address.exhibit in self._away:
+            node = super().take()
         if node is not None:
             log.info("expand %s", node.key)
         return node
@@ -70,8 +78,9 @@ def scan(
     """
     with _only_scan(case):
         refused = _register(case, sources, exhibit, reference)
-        work = _Logged(case, matcher)
         exhibits = {each.id: each.path for each in case.exhibits()}
+        away = _away(case, exhibits)
+        work = _Work(case, matcher, set(away))
         work.add(Node(Task.OPEN, Address(each)) for each in exhibits)
         state = Progress(listed=case_scan.waiting_entries(case))
 
@@ -84,11 +93,15 @@ def scan(
 
         if case_scan.unfinished(case):
             with case.change() as change:
-                change.record("scan begun", {"workers": workers})
+                sets = {known.name: [known.version, known.status] for known in matcher.chosen}
+                change.record("scan begun", {"mantlet": __version__, "workers": workers, "known": sets})
             about = local.run(work, exhibits, workers, note)
             with case.change() as change:
                 change.record("scan ended", about)
         match(case, matcher)
+        for error in {**away, **_away(case, exhibits)}.values():  # also what went away meanwhile
+            if str(error) not in map(str, refused):
+                refused.append(error)
     return refused
 
 
@@ -109,18 +122,32 @@ def _register(case: Case, sources: Sequence[Path], identity: str | None, referen
     for source in sources:
         try:
             _register_one(case, source.expanduser().absolute(), identity, reference)
-        except EvidenceError as error:
+        except MantletError as error:
             refused.append(error)
     return refused
+
+
+def _away(case: Case, exhibits: dict[str, str]) -> dict[str, MantletError]:
+    """The exhibits with work left that cannot be reached now: their nodes wait until they can."""
+    found: dict[str, MantletError] = {}
+    for identity in case_scan.unfinished_exhibits(case):
+        try:
+            form_of(Path(exhibits[identity]))
+        except EvidenceError as error:
+            found[identity] = error
+    return found
+
+
+def refuse_case_within(folder: Path, sources: Sequence[Path]) -> None:
+    """Raises EvidenceError where a case at `folder` would lie inside evidence: before anything is written."""
+    for source in sources:
+        if source.is_dir() and folder.expanduser().resolve().is_relative_to(source.expanduser().resolve()):
+            raise EvidenceError(f"The case would lie inside {source} and change the evidence; choose another --case.")
 
 
 def _register_one(case: Case, path: Path, identity: str | None, reference: str | None) -> None:
     form = form_of(path)
     path = path.resolve()
-    if form == "folder" and case.folder.resolve().is_relative_to(path):
-        raise EvidenceError(
-            f"The case lies inside {path}: writing it would change the evidence. Choose another --case."
-        )
     size = None if form == "folder" else path.stat().st_size if form != "device" else open_container(path).stream.size
     there = {each.path: each for each in case.exhibits()}
     if str(path) in there:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import multiprocessing
 import os
 import signal
@@ -13,7 +12,8 @@ from typing import Final, Protocol
 
 from mantlet import pipeline, settings
 from mantlet.engine import box
-from mantlet.engine.messages import Draw, Drawn, Expand, Expanded, Found, Ready, decode_request, encode
+from mantlet.engine.messages import Away, Draw, Drawn, Expand, Expanded, Found, Ready, decode_request, encode
+from mantlet.errors import EvidenceError
 from mantlet.evidence.reach import Reach
 from mantlet.media.picture import veil
 
@@ -56,6 +56,9 @@ def main(pipe: Connection, clock: Clock) -> None:
     """Serves requests until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to handle
     _end_with_engine()
+    # The Sleuth Kit reads FAT's local times in the process's zone: in one with summer time some would not come back.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     silence = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders write to these
         os.dup2(silence, descriptor)
@@ -71,10 +74,14 @@ def main(pipe: Connection, clock: Clock) -> None:
             exhibits, reach = request.exhibits, Reach(request.exhibits)
         try:
             if isinstance(request, Expand):
-                for rows in pipeline.expand(request.node, reach, watch):
-                    pipe.send_bytes(encode(Found(rows)))
+                try:
+                    for rows in pipeline.expand(request.node, reach, watch):
+                        pipe.send_bytes(encode(Found(rows)))
+                    last: Away | Expanded = Expanded(_peak_memory())
+                except EvidenceError:
+                    last = Away()
                 watch.idle()
-                pipe.send_bytes(encode(Expanded(_peak_memory())))
+                pipe.send_bytes(encode(last))
             else:
                 watch.start(0)
                 answer = encode(_drawn(request, reach))
@@ -98,11 +105,10 @@ def _drawn(request: Draw, reach: Reach) -> Drawn:
         image = pipeline.draw(request.address, reach, request.side, request.sha256)
         if request.veiled:
             image = veil(image)
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=80)
+        drawn = Drawn(*image.size, len(image.getbands()), image.tobytes())
     except Exception as error:  # noqa: BLE001 - the boundary around one picture
         return Drawn(absent=pipeline.absent_for(error))
-    return Drawn(file.getvalue())
+    return drawn
 
 
 def _peak_memory() -> int:

@@ -7,6 +7,7 @@ so that nobody takes "nothing found" for "nothing there".
 from __future__ import annotations
 
 import stat
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +85,31 @@ def form_of(path: Path) -> str:
     if len(raw.split_segments(path)) > 1:
         return "split raw"
     return "zip" if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) else "raw"
+
+
+_TAR: Final = (257, b"ustar", "a tar archive")
+_DISK_MARKS: Final = ((512, b"EFI PART"), (3, b"NTFS    "), (3, b"EXFAT   "), (54, b"FAT1"), (82, b"FAT32"))
+
+
+def unopened(head: bytes) -> str | None:
+    """What a file inside an exhibit is, in words, if it holds files that Mantlet does not open yet; else None.
+
+    `head`: its first 4 KiB. A gzip file is judged by what is in it: most are logs and manuals.
+    """
+    if head.startswith(b"\x1f\x8b"):
+        try:
+            inner = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+        except zlib.error:
+            return "a damaged gzip-compressed file"
+        return f"{unopened(inner)}, compressed" if unopened(inner) else None
+    if head.startswith(ewf.SIGNATURE):
+        return "an E01 image"
+    for offset, mark, name in (*_REFUSED, _TAR):
+        if head[offset : offset + len(mark)] == mark:
+            return name
+    if any(head[offset : offset + len(mark)] == mark for offset, mark in _DISK_MARKS):
+        return "a disk image"
+    return None
 
 
 def refuse_unread(path: Path, head: bytes, tail: bytes) -> None:

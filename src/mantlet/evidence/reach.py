@@ -40,6 +40,10 @@ class Reach:
         """The exhibit's file name, as text of an address."""
         return escape(os.fsencode(Path(self._exhibits[exhibit]).name))
 
+    def check_there(self, exhibit: str) -> None:
+        """Raises EvidenceError if the exhibit cannot be reached now: then an error says nothing of what is on it."""
+        form_of(Path(self._exhibits[exhibit]))
+
     def is_folder(self, exhibit: str) -> bool:
         return form_of(Path(self._exhibits[exhibit])) == "folder"
 

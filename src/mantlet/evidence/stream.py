@@ -77,7 +77,10 @@ class Joined(Stream):
         pieces: list[bytes] = []
         for part in self._parts:
             if offset < part.size and length > 0:
-                piece = part.read_at(offset, min(length, part.size - offset))
+                wanted = min(length, part.size - offset)
+                piece = part.read_at(offset, wanted)
+                if len(piece) != wanted:
+                    raise OSError("a segment is shorter than it was")
                 pieces.append(piece)
                 length -= len(piece)
                 offset = 0

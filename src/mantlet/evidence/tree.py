@@ -11,8 +11,7 @@ from typing import Final, Protocol
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Stream
-from mantlet.evidence.trees.tsk import FileSystem
-from mantlet.evidence.trees.volumes import Volumes
+from mantlet.evidence.trees.volumes import Disk
 from mantlet.evidence.trees.zip import SIGNATURES, Zip
 from mantlet.types import Entry, Reason, Step
 
@@ -36,25 +35,17 @@ def _zip(stream: Stream) -> Tree | None:
     return Zip(stream) if stream.read_at(0, 4).startswith(SIGNATURES) else None
 
 
-def _file_system(stream: Stream) -> Tree | None:
+def _disk(stream: Stream) -> Tree | None:
     try:
-        return FileSystem(stream)
-    except OSError:
-        return None
-
-
-def _volumes(stream: Stream) -> Tree | None:
-    try:
-        return Volumes(stream)
+        return Disk(stream)
     except OSError:
         return None
 
 
 FORMATS: Final[tuple[Callable[[Stream], Tree | None], ...]] = (
+    # A disk before an archive: its first bytes are free for anyone to write, and must not divert from the rest.
+    _disk,
     _zip,
-    # A file system before a partition table: a FAT boot sector also reads as a (nonsensical) MBR.
-    _file_system,
-    _volumes,
 )
 
 # Known by their marks so that the refusal can name them.

@@ -2,8 +2,8 @@
 
 Two chains live in one table: `case` (what was done) and `exposure` (what was shown to whom). An entry's payload
 enters its hash only through a salted digest, so a payload can be withheld from a reader, or erased, and the
-chain still verifies; the salt keeps a short payload from being guessed. The head of each chain is signed with
-the actor's key, which does not live in the case.
+chain still verifies; the salt keeps a short payload from being guessed. One signature, by the actor's key, which does
+not live in the case, covers the ends of all chains, so that none can be shortened or dropped alone.
 
 What a verified chain proves: no entry was changed, removed from the middle, or reordered since the head was
 signed. What it does not: that an older copy of the whole case was not put back (compare the head that
@@ -36,10 +36,10 @@ CREATE TABLE ledger (
     payload TEXT, salt TEXT, payload_digest TEXT NOT NULL, previous TEXT NOT NULL, hash TEXT NOT NULL,
     PRIMARY KEY (chain, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE ledger_head (
-    chain TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL,
+CREATE TABLE ledger_head (  -- one row; `ends`: for each chain its length and its last hash
+    id INTEGER PRIMARY KEY CHECK (id = 1), ends TEXT NOT NULL,
     actor TEXT NOT NULL, public_key TEXT NOT NULL, signature TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 """
 
 
@@ -59,13 +59,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The signed end of a chain. `length` entries; `hash` of the last."""
+    """The signed end of a chain. `length` entries; `hash` of the last; `withheld`: how many have lost their payload."""
 
     chain: str
     length: int
     hash: str
     actor: str
     public_key: str
+    withheld: int
 
 
 def now() -> str:
@@ -86,14 +87,16 @@ def append(tx: sqlite3.Connection, chain: Chain, actor: str, kind: str, payload:
 
 
 def sign_heads(tx: sqlite3.Connection, actor: Actor) -> None:
-    """Signs the end of each chain that has grown, within the caller's transaction."""
+    """Signs the ends of all chains, if any has grown, within the caller's transaction."""
+    ends = {}
     for chain in CHAINS:
         last = tx.execute("SELECT seq, hash FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1", (chain,)).fetchone()
-        signed = tx.execute("SELECT seq FROM ledger_head WHERE chain = ?", (chain,)).fetchone()
-        if last and (not signed or signed["seq"] != last["seq"]):
-            signature = actor.sign(_head_message(chain, last["seq"], last["hash"], actor.name))
-            row = (chain, last["seq"], last["hash"], actor.name, actor.public_key, signature)
-            tx.execute("INSERT OR REPLACE INTO ledger_head VALUES (?,?,?,?,?,?)", row)
+        ends[chain] = tuple(last) if last else (0, GENESIS)
+    text = msgspec.json.encode(ends).decode()
+    signed = tx.execute("SELECT ends FROM ledger_head").fetchone()
+    if not signed or signed["ends"] != text:
+        row = (text, actor.name, actor.public_key, actor.sign(_head_message(text, actor.name)))
+        tx.execute("INSERT OR REPLACE INTO ledger_head VALUES (1,?,?,?,?)", row)
 
 
 def entries(reader: sqlite3.Connection, chain: Chain) -> Iterator[Entry]:
@@ -105,8 +108,8 @@ def verify(reader: sqlite3.Connection, chain: Chain) -> Head | None:
     """Checks one chain; returns its signed head, or None for a chain without entries.
 
     For each entry: 1. its number follows the one before; 2. it names the hash of the one before; 3. its payload,
-    where still there, has the digest recorded; 4. its own hash is right. At the end: 5. the head is the last
-    entry; 6. the signature over the head is right.
+    where still there, has the digest recorded; 4. its own hash is right. At the end: 5. the signed head holds this
+    end of this chain, an empty chain too; 6. the signature over the ends of all chains is right.
 
     The caller's duty: that the head's public key belongs to whom it should, and that the rows which payloads
     speak of are still what they were (`mantlet.case.verify`).
@@ -114,7 +117,7 @@ def verify(reader: sqlite3.Connection, chain: Chain) -> Head | None:
     Raises:
         IntegrityError: naming the entry at which the first check fails.
     """
-    previous, length = GENESIS, 0
+    previous, length, withheld = GENESIS, 0, 0
     for entry in entries(reader, chain):
         place = f"Entry {entry.seq} of the {chain} chain"
         if entry.seq != length + 1:  # 1
@@ -130,16 +133,22 @@ def verify(reader: sqlite3.Connection, chain: Chain) -> Head | None:
         own = _hash(chain, entry.seq, entry.at, entry.actor, entry.kind, entry.payload_digest, entry.previous)
         if not hmac.compare_digest(own, entry.hash):  # 4
             raise IntegrityError(f"{place} was changed after it was written.")
-        previous, length = entry.hash, entry.seq
-    head = reader.execute("SELECT * FROM ledger_head WHERE chain = ?", (chain,)).fetchone()
+        previous, length, withheld = entry.hash, entry.seq, withheld + (entry.payload is None)
+    head = reader.execute("SELECT * FROM ledger_head").fetchone()
     if head is None and length == 0:
         return None
-    if head is None or (head["seq"], head["hash"]) != (length, previous):  # 5
+    if head is None or _ends(head["ends"]).get(chain) != (length, previous):  # 5
         raise IntegrityError(f"The signed head of the {chain} chain is not its last entry ({length}).")
-    message = _head_message(chain, head["seq"], head["hash"], head["actor"])
-    if not keys.verify(head["public_key"], message, head["signature"]):  # 6
+    if not keys.verify(head["public_key"], _head_message(head["ends"], head["actor"]), head["signature"]):  # 6
         raise IntegrityError(f"The signature on the head of the {chain} chain is wrong.")
-    return Head(chain, length, previous, head["actor"], head["public_key"])
+    return Head(chain, length, previous, head["actor"], head["public_key"], withheld) if length else None
+
+
+def _ends(text: str) -> dict[str, tuple[int, str]]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, tuple[int, str]])
+    except msgspec.DecodeError:
+        return {}
 
 
 def _payload_digest(salt: str, payload: str) -> str:
@@ -151,5 +160,5 @@ def _hash(chain: str, seq: int, at: str, actor: str, kind: str, payload_digest: 
     return hashlib.sha256(fields).hexdigest()
 
 
-def _head_message(chain: str, seq: int, own: str, actor: str) -> bytes:
-    return msgspec.json.encode(["mantlet ledger head", chain, seq, own, actor])
+def _head_message(ends: str, actor: str) -> bytes:
+    return msgspec.json.encode(["mantlet ledger ends", ends, actor])

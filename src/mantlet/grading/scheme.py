@@ -1,8 +1,7 @@
 """Category schemes are data: what a grade means depends on the country and the year, never on code.
 
-A scheme lists its grades, the key that gives each, whether the grade is counted in a report, and how severe it is
-against the others. Codes of one scheme mean nothing in another; "ungraded" is the absence of a decision and never
-a code.
+A scheme lists its grades and the key that gives each. Codes of one scheme mean nothing in another; "ungraded" is the
+absence of a decision and never a code.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str
     key: str
     label: str
-    counted: bool
-    severity: int
 
 
 class Scheme(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

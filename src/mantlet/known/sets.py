@@ -131,20 +131,27 @@ class Sets:
     def exact(self, sets: Sequence[KnownSet], md5: str, sha1: str, sha256: str) -> Iterator[Match]:
         """Records that agree with these digests in every digest that they hold.
 
-        A record that shares an MD5 and differs in SHA-256 is a collision, and no match.
+        A record that shares an MD5 and differs in SHA-256 is a collision, and no match. A record of a benign set that
+        holds MD5 alone, or SHA-1 alone, matches nothing: collisions of either can be made, and would hide a content.
+
+        Raises:
+            UsageError: one of the sets is no longer in force in that version.
         """
-        by_id = {each.id: each for each in sets}
+        by_name = {each.name: each for each in sets}
         wanted = {"sha256": bytes.fromhex(sha256), "sha1": bytes.fromhex(sha1), "md5": bytes.fromhex(md5)}
         rows = self._reader.execute(
-            "SELECT set_id, number, md5, sha1, sha256, category FROM record WHERE sha256 = :sha256 "
-            "UNION SELECT set_id, number, md5, sha1, sha256, category FROM record WHERE sha1 = :sha1 "
-            "UNION SELECT set_id, number, md5, sha1, sha256, category FROM record WHERE md5 = :md5",
+            "SELECT name, r.* FROM known_set s JOIN (SELECT * FROM record WHERE sha256 = :sha256 "
+            "UNION SELECT * FROM record WHERE sha1 = :sha1 UNION SELECT * FROM record WHERE md5 = :md5) r "
+            "ON r.set_id = s.id",
             wanted,
-        )
+        ).fetchall()
+        self._check_in_force(sets)  # after reading: so what was read is of these versions
         for row in rows:
             held = [name for name in wanted if row[name] is not None]
-            if row["set_id"] in by_id and all(row[name] == wanted[name] for name in held):
-                owner = by_id[row["set_id"]]
+            owner = by_name.get(row["name"])
+            if owner and all(row[name] == wanted[name] for name in held):
+                if owner.status == "benign" and held in (["sha1"], ["md5"]):
+                    continue
                 yield Match(
                     owner.name,
                     owner.version,
@@ -157,11 +164,24 @@ class Sets:
                 )
 
     def perceptual(self, known: KnownSet) -> Iterator[tuple[int, bytes, str | None]]:
-        """Record number, PDQ and category of each record that holds a PDQ."""
-        yield from self._reader.execute(
-            "SELECT number, pdq, category FROM record WHERE set_id = ? AND pdq IS NOT NULL ORDER BY number",
-            (known.id,),
-        )
+        """Record number, PDQ and category of each record that holds a PDQ. Raises UsageError as `exact` does."""
+        rows = self._reader.execute(
+            "SELECT number, pdq, category FROM record WHERE set_id = (SELECT id FROM known_set WHERE name = ?) "
+            "AND pdq IS NOT NULL ORDER BY number",
+            (known.name,),
+        ).fetchall()
+        self._check_in_force([known])
+        yield from rows
+
+    def _check_in_force(self, sets: Sequence[KnownSet]) -> None:
+        """That a set imported anew while it is in use is not read as if it were the one chosen."""
+        there = {tuple(row) for row in self._reader.execute("SELECT name, version, status FROM known_set")}
+        for each in sets:
+            if (each.name, each.version, each.status) not in there:
+                raise UsageError(
+                    f"The set '{each.name}' was replaced or removed while it was in use (it was version "
+                    f"{each.version}); run the same command again, which goes on with what is in force now."
+                )
 
     def log_look_up(self, actor: str, sha256: str, found: int) -> None:
         """Keeps who asked about which file: a set is not an oracle."""

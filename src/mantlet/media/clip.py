@@ -70,15 +70,21 @@ def open_clip(file: io.IOBase) -> tuple[Clip, Iterator[Frame]]:
 def _key_frames(container: Any, stream: Any, duration: float | None) -> Iterator[Frame]:
     stream.codec_context.skip_frame = "NONKEY"
     stream.thread_type = "NONE"
+    last = -1.0
     if duration is None or duration <= _SHORT_SECONDS:
         for number, frame in enumerate(container.decode(stream)):
             if number >= _MOST_KEY_FRAMES:
-                return
+                break
+            last = frame.time or 0.0
             yield _frame(frame)
-        return
-    last = -1.0
-    for number in range(_SEEKS):
-        container.seek(int(duration * number / _SEEKS * av.time_base))
+        else:
+            return
+    # Long, or nothing but key frames: what has not been seen yet, at even distances.
+    for number in range(_SEEKS if duration else 0):
+        at = (duration or 0.0) * number / _SEEKS
+        if at <= last:
+            continue
+        container.seek(int(at * av.time_base))
         frame = next(container.decode(stream), None)
         if frame is not None and (frame.time or 0.0) > last:
             last = frame.time or 0.0

@@ -16,7 +16,7 @@ import numpy as np
 import pillow_heif
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageFilter, ImageOps
+from PIL import Image, ImageFile, ImageFilter, ImageOps, UnidentifiedImageError
 
 from mantlet import settings
 from mantlet.errors import RefusedError
@@ -110,7 +110,10 @@ def reduced(image: Image.Image) -> Pixels:
 def _opened(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Image.open(io.BytesIO(data), formats=_FORMATS)
+        try:
+            return Image.open(io.BytesIO(data), formats=_FORMATS)
+        except UnidentifiedImageError:
+            raise RefusedError(Reason.UNREADABLE, "Its beginning is broken, so that no decoder can open it.") from None
 
 
 def _refuse_size(image: Image.Image) -> None:

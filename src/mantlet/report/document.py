@@ -54,18 +54,27 @@ def facts(case: Case) -> dict[str, Any]:
     """All that the report states."""
     matrix = queries.matrix(case)
     places = queries.unread_places(case, _UNREAD_PLACES + 1)
-    schemes = case.reader.execute("SELECT DISTINCT scheme FROM decision").fetchall()
+    schemes = case.reader.execute("SELECT DISTINCT scheme, scheme_version FROM decision ORDER BY 1, 2").fetchall()
     return {
         **matrix,
         "case": case.id,
         "made": ledger.now()[:19] + "Z",
         "version": __version__,
         "heads": [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))],
-        "schemes": [scheme.load(row["scheme"]) for row in schemes],
+        "schemes": [_scheme(*row) for row in schemes],
         "tally": queries.tally(case),
         "sets": queries.sets_used(case),
         "known": queries.known_summary(case),
         "findings": queries.findings_used(case),
+        "unread": [row for row in matrix["unread"] if not queries.read_not_hashed(row)],
+        "not_hashed": [row for row in matrix["unread"] if queries.read_not_hashed(row)],
         "unread_places": places[:_UNREAD_PLACES],
         "more_unread": len(places) > _UNREAD_PLACES,
     }
+
+
+def _scheme(name: str, version: str) -> dict[str, str]:
+    """A scheme as decisions name it: in the version by which they were made, whatever version this Mantlet has."""
+    own = scheme.load(name)
+    source = own.source if own.version == version else f"this Mantlet has version {own.version}"
+    return {"title": own.title, "version": version, "source": source}

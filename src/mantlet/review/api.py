@@ -15,11 +15,10 @@ from starlette.responses import JSONResponse, Response
 from mantlet.case import decisions, queries
 from mantlet.case.case import Case
 from mantlet.case.decisions import Seen
-from mantlet.engine.messages import Drawn
 from mantlet.errors import MantletError, UsageError
 from mantlet.governance.keys import Actor
 from mantlet.grading.scheme import Scheme
-from mantlet.review.tiles import LOOK_SIDE, Tiles
+from mantlet.review.tiles import LOOK_SIDE, Shown, Tiles
 from mantlet.review.words import words
 
 T = TypeVar("T")
@@ -162,7 +161,7 @@ def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
 
 
-def _picture(drawn: Drawn) -> Response:
+def _picture(drawn: Shown) -> Response:
     if drawn.absent is not None:
         return JSONResponse({"error": drawn.absent.detail or drawn.absent.reason}, 422)
     return Response(drawn.jpeg, media_type="image/jpeg")

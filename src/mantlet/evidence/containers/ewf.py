@@ -66,13 +66,20 @@ def segments(path: Path) -> list[Path]:
     if path.suffix[2:].upper() != "01":
         raise EvidenceError(f"{path} is a later segment of an E01 image; give the first one, which ends in .E01.")
     found = [Path(name) for name in pyewf.glob(str(path))]
-    beside = {other for other in path.parent.iterdir() if other.stem == path.stem and _SEGMENT.fullmatch(other.suffix)}
+    beside = {other for other in path.parent.iterdir() if other.stem == path.stem and _is_segment(other)}
     if beside - set(found):
         later = min(beside - set(found)).name
         raise EvidenceError(
             f"{path}: a segment between {found[-1].name} and {later} is missing. Put it beside the others."
         )
     return found
+
+
+def _is_segment(path: Path) -> bool:
+    if not _SEGMENT.fullmatch(path.suffix) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
 
 
 def open_ewf(path: Path) -> tuple[Stream, dict[str, str]]:

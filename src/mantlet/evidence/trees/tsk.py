@@ -187,10 +187,9 @@ class FileSystem:
                 if sum(length for _, length, _ in runs) * self._fs.info.block_size < size:
                     return True
                 return self._allocated is not None and any(
-                    self._allocated(block)
+                    self._allocated(start, length)
                     for start, length, flags in runs
                     if not flags & pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE
-                    for block in range(start, start + length)
                 )
         except (OSError, IndexError, ValueError):
             pass

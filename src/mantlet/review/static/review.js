@@ -202,7 +202,7 @@ async function undo() {
   if (!undone) return tell("Nothing of yours is left to undo.");
   if (!undone.grade) showCounts(-1);
   if (grid.find(undone.sha256) < 0) await goTo(undone.sha256);
-  mark(undone.sha256, { grade: undone.grade, graded_by: undone.actor });
+  mark(undone.sha256, { grade: undone.grade, graded_by: undone.graded_by });
   if (grid.find(undone.sha256) < 0) return tell("Undone: its former grade stands again.");
   return grid.select(grid.find(undone.sha256));
 }

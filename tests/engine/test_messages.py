@@ -1,0 +1,92 @@
+"""What a worker says is taken only as far as it can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mantlet import settings
+from mantlet.engine import local
+from mantlet.engine.messages import Draw, Drawn, Found, check_value, encode
+from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, Step, Task
+
+DIGEST = "0" * 64
+FRAME = {"seconds": 0.5, "pdq": DIGEST, "quality": 80}
+MEDIA = {"width": 4, "height": 3}
+
+
+def finding(name: str, value: Any) -> Finding:
+    return Finding(DIGEST, name, 1, "", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("media", MEDIA),
+        ("media", {**MEDIA, "duration": None, "sound": True, "codec": "h264"}),
+        ("pdq", DIGEST),
+        ("pdq-quality", 100),
+        ("frames", [FRAME] * settings.KEY_FRAMES),
+    ],
+)
+def test_what_stages_state_is_taken(name: str, value: Any) -> None:
+    check_value(finding(name, value))
+    check_value(Finding(DIGEST, name, 1, "", absent=Absent(Reason.DAMAGED)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("media", "x"),
+        ("media", None),
+        ("media", {"width": 4}),
+        ("media", {**MEDIA, "width": -1}),
+        ("media", {**MEDIA, "height": 2**63}),
+        ("media", {**MEDIA, "more": 1}),
+        ("media", {**MEDIA, "duration": float("nan")}),
+        ("pdq", "abcd"),
+        ("pdq", "x" * 64),
+        ("pdq-quality", 101),
+        ("pdq-quality", True),
+        ("frames", [1]),
+        ("frames", [{**FRAME, "pdq": "abcd"}]),
+        ("frames", [FRAME] * (settings.KEY_FRAMES + 1)),
+        ("another", 1),
+    ],
+)
+def test_what_no_stage_states_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"Expected|missing|unknown|there is no finding"):
+        check_value(finding(name, value))
+
+
+def asked(veiled: bool) -> Draw:
+    return Draw(DIGEST, Address("EX1"), {}, 8, veiled)
+
+
+def test_pixels_as_asked_for_are_taken() -> None:
+    Drawn(8, 2, 3, bytes(48)).check(asked(veiled=False))
+    Drawn(8, 2, 1, bytes(16)).check(asked(veiled=True))
+    Drawn(absent=Absent(Reason.DAMAGED)).check(asked(veiled=True))
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        Drawn(),
+        Drawn(8, 2, 3, b"\xff\xd8\xff" + bytes(44)),
+        Drawn(9, 2, 3, bytes(54)),
+        Drawn(8, 0, 3),
+        Drawn(8, 2, 1, bytes(16)),
+        Drawn(8, 2, 4, bytes(64)),
+    ],
+)
+def test_other_pixels_are_refused(drawn: Drawn) -> None:
+    with pytest.raises(ValueError, match="other pixels"):
+        drawn.check(asked(veiled=False))
+
+
+def test_the_longest_run_of_entries_fits_into_a_message_with_ease() -> None:
+    entries = tuple(Entry(Step("file", number, "%FF" * 4096), 1) for number in range(settings.NODE_ENTRIES))
+    message = encode(Found(Rows(nodes=[Node(Task.EXAMINE, Address("EX1"), 1, entries)])))
+    assert len(message) < local._LONGEST_MESSAGE / 8
