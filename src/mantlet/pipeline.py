@@ -4,8 +4,9 @@
             -> STAGES, each stating a finding -> rows
 
 `expand` does one node of that, in a boxed worker that knows neither the case nor the other nodes. To measure
-something else of each content, write a stage, put it into `STAGES` and what it may state into `engine.messages`; to read another format, see
-`mantlet.evidence.tree`. Matching, stacking and grading happen later, on rows (`mantlet.case`).
+something else of each content, write a stage, put it into `STAGES`, and what it may state into `engine.messages`; to
+read another format, see `mantlet.evidence.tree`. Matching, stacking and grading happen later, on rows
+(`mantlet.case`).
 """
 
 from __future__ import annotations
