@@ -59,9 +59,6 @@ class Watch(Protocol):
         """Whether this worker has not measured that content before: copies are measured once."""
 
 
-# -- stages ------------------------------------------------------------------------------------------------------
-
-
 class Sight:
     """What stages see of one content: decoded at most once, however many ask. `data` is None for a long clip."""
 
@@ -166,9 +163,6 @@ STAGES: Final = (
     Stage("pdq-quality", 1, picture.CONVENTION, _pdq_quality),
     Stage("frames", 1, f"{picture.CONVENTION} key-frames-{settings.KEY_FRAMES}", _key_frames),
 )
-
-
-# -- nodes -------------------------------------------------------------------------------------------------------
 
 
 def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
@@ -349,9 +343,6 @@ def _run(stage: Stage, sight: Sight, form: probe.Form) -> Any:
 _TASKS: Final = {Task.OPEN: _open, Task.WALK: _walk, Task.EXAMINE: _examine, Task.ACQUIRE: _acquire}
 
 
-# -- looking -----------------------------------------------------------------------------------------------------
-
-
 def draw(address: Address, reach: Reach, side: int, sha256: str) -> Image.Image:
     """The picture, or a clip's first key frame, within a square of `side` pixels: for showing, never for storing.
 
@@ -367,9 +358,6 @@ def draw(address: Address, reach: Reach, side: int, sha256: str) -> Image.Image:
                 raise RefusedError(Reason.UNREADABLE, "Other bytes lie there now than when it was scanned.")
             pixels = picture.decode(data).pixels
         return picture.thumbnail(pixels, side)
-
-
-# -- reasons -----------------------------------------------------------------------------------------------------
 
 
 def absent_for(error: Exception) -> Absent:
