@@ -20,7 +20,20 @@ import msgspec
 
 from mantlet import settings
 from mantlet.engine import messages
-from mantlet.engine.messages import Answer, Away, Draw, Drawn, Expand, Expanded, Found, Ready, Request
+from mantlet.engine.messages import (
+    Answer,
+    Away,
+    Draw,
+    Drawn,
+    Expand,
+    Expanded,
+    Found,
+    HasRead,
+    ReadWhole,
+    Ready,
+    Request,
+)
+from mantlet.errors import EvidenceError
 from mantlet.types import Absent, Address, Node, Reason, Rows, Step, Task
 
 _TICK_SECONDS: Final = 0.5
@@ -243,6 +256,22 @@ def _check_stated(rows: Rows, stages: dict[str, tuple[int, str]]) -> None:
         if stages.get(finding.name) != (finding.version, finding.settings):
             raise ValueError(f"no stage states {finding.name} like that")
         messages.check_value(finding)
+
+
+def read_whole(path: str, algorithms: list[str]) -> tuple[dict[str, str], int]:
+    """Digests and size of the medium at `path`, read in a boxed worker. Raises EvidenceError."""
+    worker = Worker()
+    try:
+        worker.send(ReadWhole({"E": path}, algorithms))
+        answer = worker.receive()
+    except (EOFError, OSError, ValueError) as error:
+        raise EvidenceError(f"{path} cannot be read: the process that read it ended abruptly.") from error
+    finally:
+        worker.end()
+    if not isinstance(answer, HasRead) or answer.fault or set(answer.digests) != set(algorithms):
+        fault = answer.fault if isinstance(answer, HasRead) else "no answer came"
+        raise EvidenceError(f"{path} cannot be read to its end. {fault}".rstrip())
+    return answer.digests, answer.size
 
 
 class Drawer:

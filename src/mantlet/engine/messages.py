@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mantlet import settings
-from mantlet.types import Absent, Address, Count, Finding, Node, Rows, Sha256, Word
+from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sha256, Word
 
 
 class Expand(msgspec.Struct, frozen=True, tag=True):
@@ -75,8 +75,23 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     stages: dict[str, tuple[int, str]]
 
 
-Request = Expand | Draw
-Answer = Ready | Found | Expanded | Away | Drawn
+class ReadWhole(msgspec.Struct, frozen=True, tag=True):
+    """Asks for digests of the whole medium of the one exhibit in `exhibits`."""
+
+    exhibits: dict[str, str]
+    algorithms: list[str]
+
+
+class HasRead(msgspec.Struct, frozen=True, tag=True):
+    """Algorithm -> hex, and the medium's size in bytes; or the sentence why there is none."""
+
+    digests: dict[Algorithm, Digest]
+    size: Count
+    fault: str = ""
+
+
+Request = Expand | Draw | ReadWhole
+Answer = Ready | Found | Expanded | Away | Drawn | HasRead
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _requests: Final = msgspec.msgpack.Decoder[Request](Request)

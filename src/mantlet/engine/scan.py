@@ -169,11 +169,8 @@ def _register_one(case: Case, path: Path, identity: str | None, reference: str |
 
 def medium_digests(path: Path, algorithms: Iterable[str]) -> tuple[dict[str, str], int]:
     """The digests and the size of the medium at `path`. Raises EvidenceError."""
-    stream = open_container(path).stream
-    try:
-        return digests.of_medium(stream, algorithms, lambda: None), stream.size
-    except OSError as error:
-        raise EvidenceError(f"{path} cannot be read to its end: {error}.") from error
+    form_of(path)
+    return local.read_whole(str(path), list(algorithms))
 
 
 def move_exhibit(case: Case, identity: str, path: Path) -> None:

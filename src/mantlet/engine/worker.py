@@ -12,9 +12,22 @@ from typing import Final, Protocol
 
 from mantlet import pipeline, settings
 from mantlet.engine import box
-from mantlet.engine.messages import Away, Draw, Drawn, Expand, Expanded, Found, Ready, decode_request, encode
+from mantlet.engine.messages import (
+    Away,
+    Draw,
+    Drawn,
+    Expand,
+    Expanded,
+    Found,
+    HasRead,
+    ReadWhole,
+    Ready,
+    decode_request,
+    encode,
+)
 from mantlet.errors import EvidenceError
 from mantlet.evidence.reach import Reach
+from mantlet.fingerprint import digests
 from mantlet.media.picture import veil
 
 _SEEN: Final = 200_000
@@ -84,7 +97,7 @@ def main(pipe: Connection, clock: Clock) -> None:
                 pipe.send_bytes(encode(last))
             else:
                 watch.start(0)
-                answer = encode(_drawn(request, reach))
+                answer = encode(_drawn(request, reach) if isinstance(request, Draw) else _read_whole(request, reach))
                 watch.idle()
                 pipe.send_bytes(answer)
         except (BrokenPipeError, ConnectionError):
@@ -98,6 +111,14 @@ def _end_with_engine() -> None:
     if engine is not None:
         fcntl.fcntl(engine.sentinel, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(engine.sentinel, fcntl.F_SETFL, fcntl.fcntl(engine.sentinel, fcntl.F_GETFL) | fcntl.FASYNC)
+
+
+def _read_whole(request: ReadWhole, reach: Reach) -> HasRead:
+    try:
+        medium = reach.container(next(iter(request.exhibits))).stream
+        return HasRead(digests.of_medium(medium, request.algorithms, lambda: None), medium.size)
+    except Exception as error:  # noqa: BLE001 - the boundary around one medium
+        return HasRead({}, 0, pipeline.absent_for(error).detail)
 
 
 def _drawn(request: Draw, reach: Reach) -> Drawn:
