@@ -112,8 +112,9 @@ class Scan(NamedTuple):
         return self.home / "said.txt"
 
     def _check(self, code: int) -> None:
-        if code not in _FINISHED:
-            raise RuntimeError(f"the scan ended with {code}: {self._said.read_text()}")
+        said = self._said.read_text()
+        if code not in _FINISHED or "Traceback" in said:  # Python itself ends with 1 where it cannot even start us
+            raise RuntimeError(f"the scan ended with {code}: {said}")
 
     def handed_out(self) -> Counter[str]:
         """How often each node was given to a worker, over all runs so far."""
