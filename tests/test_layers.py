@@ -19,6 +19,7 @@ LAYERS = (
     {"governance"},
     {"web", "vault", "evidence", "media", "fingerprint", "known", "recognise", "grading"},
     {"case"},
+    {"sight"},
     {"pipeline"},
     {"engine"},
     {"review", "report"},

@@ -25,9 +25,11 @@ PIXELS_OTHER: Final = 100_000_000
 DEPTH: Final = 8
 """How many archives may lie inside each other."""
 MEMBERS: Final = 1_000_000
-"""Members of one archive."""
+"""Members of one archive, and of all that is expanded together with it."""
 RATIO: Final = 1_000
-"""Inflated to packed size of an archive member larger than `RATIO_FREE_BYTES`."""
+"""Inflated to packed size of an archive member larger than `RATIO_FREE_BYTES`, and of an archive with all in it."""
+IN_PLACE_BYTES: Final = 16 * MIB
+"""The largest archive that is expanded together with the run of files it was met in; a larger one is a node."""
 RATIO_FREE_BYTES: Final = 64 * MIB
 TREE_DEPTH: Final = 256
 """Nested folders of one file system."""

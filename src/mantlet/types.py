@@ -8,6 +8,7 @@ below demand holds for whatever was decoded, so a worker cannot send a value tha
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -158,6 +159,11 @@ class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
         return self.exhibit == other.exhibit and self.steps[: len(other.steps)] == other.steps
 
     @property
+    def mark(self) -> int:
+        """A number below 2**48 that stands for this address where only a number fits; two may share one by chance."""
+        return int.from_bytes(hashlib.blake2b(str(self).encode(), digest_size=6).digest())
+
+    @property
     def name(self) -> str:
         """The last part of the path, for people: what cannot be shown safely becomes U+FFFD."""
         last = self.steps[-1].name.rsplit("/", 1)[-1] if self.steps else self.exhibit
@@ -257,24 +263,35 @@ class Task(StrEnum):
 class Node(msgspec.Struct, frozen=True):
     """The unit of work: something to expand. `part` tells apart runs of entries of one tree.
 
-    `skip` holds the steps that cost an earlier worker its life, with the reason to record instead. `recovery` is that
-    of the archive to walk: what lies in a deleted archive is deleted.
+    `skip` holds the marks of addresses that cost an earlier worker its life, with the reason to record instead.
+    `recovery` is that of the archive to walk: what lies in a deleted archive is deleted.
     """
 
     task: Task
     address: Address
     part: Count = 0
     entries: tuple[Entry, ...] = ()
-    skip: tuple[tuple[Step, Absent], ...] = ()
+    skip: tuple[tuple[Count, Absent], ...] = ()
     recovery: Recovery = Recovery.LIVE
 
     @property
     def key(self) -> str:
         return f"{self.task} {self.part} {self.address}"
 
+    @property
+    def mark(self) -> int:
+        """Stands for the node itself in `skip`; marks of addresses are smaller."""
+        return 2**48
+
+    @property
+    def size(self) -> int:
+        """Bytes of its entries."""
+        return sum(entry.size for entry in self.entries)
+
 
 class Rows(msgspec.Struct):
-    """What a worker sends back: facts to merge, and further nodes. `examined` counts entries looked at."""
+    """What a worker sends back: facts to merge, and further nodes. Entries listed and looked at, and their bytes, tell
+    how far a scan is."""
 
     items: list[Item] = msgspec.field(default_factory=list)
     contents: list[Content] = msgspec.field(default_factory=list)
@@ -282,5 +299,7 @@ class Rows(msgspec.Struct):
     unread: list[Unread] = msgspec.field(default_factory=list)
     acquisitions: list[Acquisition] = msgspec.field(default_factory=list)
     nodes: list[Node] = msgspec.field(default_factory=list)
-    examined: Count = 0
     listed: Count = 0
+    listed_bytes: Count = 0
+    examined: Count = 0
+    examined_bytes: Count = 0

@@ -17,9 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mantlet import pipeline
-from mantlet.engine import local, worker
+from mantlet.engine import expand, local, worker
 from mantlet.engine.messages import Drawn, Expand, Found, encode
+from mantlet.fingerprint import digests
+from mantlet.media import picture
 from mantlet.types import (
     Acquisition,
     Address,
@@ -63,16 +64,17 @@ def serve(pipe: Connection, clock: Any) -> None:
 
         return call
 
-    pipeline.picture.decode = marked(mark, pipeline.picture.decode)  # type: ignore[attr-defined]
-    pipeline.digests.of_bytes = marked(mark_of_reading, pipeline.digests.of_bytes)  # type: ignore[attr-defined]
-    walk = pipeline._TASKS[Task.WALK]
+    picture.decode = marked(mark, picture.decode)  # type: ignore[attr-defined]
+    digests.of_bytes = marked(mark_of_reading, digests.of_bytes)  # type: ignore[attr-defined]
+    members = expand._members
 
-    def walked(node: Node, *others: Any) -> Iterator[Rows]:
-        if node.address.name == "killed on listing.zip":
+    def listed(visit: Any, tree: Any, address: Address, *others: Any) -> Iterator[Rows]:
+        if address.name == "killed on listing.zip":
+            visit.at(address, listing=True)
             _killed(pipe, clock)
-        return walk(node, *others)
+        return members(visit, tree, address, *others)
 
-    pipeline._TASKS[Task.WALK] = walked
+    expand._members = listed
     worker.main(pipe, clock)
 
 

@@ -229,12 +229,16 @@ def test_a_node_of_an_exhibit_that_goes_away_waits_for_the_next_scan(evidence: P
 
         again = done
 
+        def away(self, node: Node, why: str) -> None:
+            self.why = f"{node.address}: {why}"
+
         def flush(self) -> None:
             pass
 
     work = Once()
     local.run(work, {"EX1": str(tmp_path / "gone")}, 1, lambda _: None)
     assert (work.nodes, work.ended) == ([], [])
+    assert "does not exist" in work.why
 
 
 def test_time_in_which_no_one_listened_does_not_count_as_standing_still() -> None:

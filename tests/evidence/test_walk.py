@@ -65,7 +65,7 @@ def seen_as(row: dict[str, Any]) -> list[str]:
 
 
 def live(name: str) -> list[dict[str, Any]]:
-    return [row for row in TRUTH[name] if row["recovery"] == "live" and row["size"]]
+    return [row for row in TRUTH[name] if row["recovery"] in ("live", "stream") and row["size"]]
 
 
 @pytest.mark.parametrize("name", [*FILE_SYSTEMS, *DISKS])
@@ -210,7 +210,6 @@ def test_a_member_that_is_locked_or_a_bomb_is_refused_with_its_reason(tmp_path: 
         ("a.vmdk", b"KDMV", "VMDK"),
         ("a.vhdx", b"vhdxfile", "VHDX"),
         ("a.qcow2", b"QFI\xfb", "QCOW"),
-        ("a.7z", b"7z\xbc\xaf\x27\x1c", "7z"),
     ],
 )
 def test_a_format_known_and_not_read_is_refused_by_name(tmp_path: Path, name: str, head: bytes, says: str) -> None:
@@ -234,7 +233,7 @@ def test_a_file_system_that_is_not_read_is_named(tmp_path: Path, offset: int, ma
 def test_a_missing_segment_of_an_e01_is_named(image: Callable[[str], Path], tmp_path: Path) -> None:
     for number in (1, 3):
         (tmp_path / f"case.E0{number}").write_bytes(image(f"split.E0{number}").read_bytes())
-    with pytest.raises(EvidenceError, match=r"case\.E01 and case\.E03 is missing"):
+    with pytest.raises(EvidenceError, match=r"case\.E02 is missing"):
         found(tmp_path / "case.E01")
     with pytest.raises(EvidenceError, match="give the first one"):
         found(tmp_path / "case.E03")

@@ -135,10 +135,11 @@ def unfinished_exhibits(case: Case) -> set[str]:
     return {row["key"].split(" ", 2)[2].partition("!")[0] for row in keys}
 
 
-def waiting_entries(case: Case) -> int:
-    """Entries of the nodes still to be expanded, as far as they are listed."""
+def waiting(case: Case) -> tuple[int, int]:
+    """Entries of the nodes still to be expanded, as far as they are listed, and their bytes."""
     rows = case.reader.execute("SELECT payload FROM node WHERE payload IS NOT NULL")
-    return sum(len(_decode(row["payload"]).entries) for row in rows)
+    nodes = [(len(node.entries), node.size) for node in map(_decode, (row["payload"] for row in rows))]
+    return sum(count for count, _ in nodes), sum(size for _, size in nodes)
 
 
 def leaf(table: str, values: Sequence[Any]) -> bytes:

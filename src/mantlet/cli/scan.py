@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
@@ -48,19 +49,19 @@ def scan(
     with progress_bar("Scanning") as (bar, task):
 
         def show(state: engine.Progress) -> None:
-            rate = state.examined / max(0.001, time.monotonic() - started)
-            left = max(0, state.listed - state.examined) / rate if rate else 0.0
+            seconds = max(0.001, time.monotonic() - started)
+            left = (state.listed_bytes - state.examined_bytes) * seconds / max(1, state.examined_bytes)
             text = (
-                f"{state.examined:,} of {state.listed:,} files, {state.items:,} pictures, "
-                f"{state.known:,} known, {rate:,.0f}/s"
+                f"{state.examined:,} of {state.listed:,} files, {decimal(state.examined_bytes)} "
+                f"at {decimal(int(state.examined_bytes / seconds))}/s; "
+                f"{state.items:,} pictures, {state.known:,} known"
             )
-            minutes, seconds = divmod(int(left), 60)
             bar.update(
                 task,
-                total=state.listed,
-                completed=state.examined,
+                total=state.listed_bytes,
+                completed=state.examined_bytes,
                 text=text,
-                left=f"about {minutes}:{seconds:02} left",
+                left=f"about {_in_time(left)} left",
             )
 
         try:
@@ -78,6 +79,12 @@ def scan(
     code = _exit_code(opened, refused)
     opened.close()
     raise typer.Exit(code)
+
+
+def _in_time(seconds: float) -> str:
+    minutes, rest = divmod(int(max(0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _exit_code(case: Case, refused: list[MantletError]) -> int:

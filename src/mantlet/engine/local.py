@@ -34,11 +34,13 @@ from mantlet.engine.messages import (
     Request,
 )
 from mantlet.errors import EvidenceError
-from mantlet.types import Absent, Address, Node, Reason, Rows, Step, Task
+from mantlet.types import Absent, Address, Node, Reason, Rows, Task
 
 _TICK_SECONDS: Final = 0.5
 _LONGEST_MESSAGE: Final = 16 * settings.MIB
 """A run of entries with names of ordinary length takes 20 KiB; in memory a message grows up to seventyfold."""
+_BLAMED_IN_ARCHIVES: Final = 64
+"""Members of archives in one node that may each cost a worker's life, besides its own entries."""
 _MESSAGE_SECONDS: Final = 5.0
 """How long a message may take from its first byte to its last."""
 
@@ -52,6 +54,7 @@ class Work(Protocol):
     def merge(self, rows: Rows) -> None: ...
     def done(self, node: Node) -> None: ...
     def again(self, node: Node) -> None: ...
+    def away(self, node: Node, why: str) -> None: ...
     def flush(self) -> None: ...
 
 
@@ -166,7 +169,8 @@ def _warn_of_open_box(each: Worker) -> None:
 def _ended(node: Node, answer: Expanded | Away, work: Work) -> int:
     """The most memory its worker held. A node of an exhibit that is away stays as it is, for the next scan."""
     if isinstance(answer, Away):
-        log.warning("%s cannot be reached: %s waits for the next scan", node.address.exhibit, node.key)
+        log.warning("%s cannot be read now, %s waits for the next scan: %s", node.address.exhibit, node.key, answer.why)
+        work.away(node, answer.why)
         return 0
     work.done(node)
     return answer.memory
@@ -203,17 +207,18 @@ def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
 
 
 def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent) -> None:
-    """Puts a new worker in the place of one that failed, and the blame on the entry it was at.
+    """Puts a new worker in the place of one that failed, and the blame on what it read then.
 
-    A worker that was taken over may say that it was at another entry, or nowhere: an entry that has been blamed
-    twice is read no more, so a third failure is the node's. Else such a worker could make a scan go on for ever.
+    A worker that was taken over may say that it read something else, or nothing: what has been blamed twice is read
+    no more, so a third failure is the node's, and so is one too many in all. Else it could make a scan go on for ever.
     """
     each.end()
-    node, entry = busy.pop(each), each.clock[0]
-    step = node.entries[int(entry)].step if 0 <= entry < len(node.entries) else Step(node.task)
-    if [blamed for blamed, _ in node.skip].count(step) > 1:
-        step = Step(node.task)
-    work.again(msgspec.structs.replace(node, skip=(*node.skip, (step, absent))))
+    node, mark = busy.pop(each), each.clock[0]
+    blamed = [mark for mark, _ in node.skip]
+    most = 2 * len(node.entries) + _BLAMED_IN_ARCHIVES
+    if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) >= most:
+        mark = node.mark
+    work.again(msgspec.structs.replace(node, skip=(*node.skip, (int(mark), absent))))
     pool[pool.index(each)] = Worker()
 
 
@@ -224,20 +229,19 @@ _LEADS_TO: Final = {
 
 
 def _check_own(rows: Rows, node: Node) -> None:
-    """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would.
-
-    A run of entries may speak of just these; who lists a tree, of what is in it, and finds nothing itself.
-    """
-    run = node.task is Task.EXAMINE
-    places = {node.address.child(entry.step) for entry in node.entries} if run else set()
+    """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would: a run of
+    entries may speak of these and what is in them, a tree of all in it."""
+    depth = len(node.address.steps) + 1
+    places = {entry.step for entry in node.entries} if node.task is Task.EXAMINE else None
 
     def own(address: Address) -> bool:
-        return address in places if run else address.within(node.address)
+        inside = address.within(node.address) and len(address.steps) >= depth
+        return inside and (places is None or address.steps[depth - 1] in places)
 
     right = (
-        all(row.address in places for row in rows.items)
+        all(own(row.address) for row in rows.items)
         and all(own(row.address) or row.address == node.address for row in rows.unread)
-        and all(own(row.address) for row in rows.nodes)
+        and all(own(row.address) or (places is None and row.address == node.address) for row in rows.nodes)
         and all(row.task in _LEADS_TO[node.task] and not row.skip for row in rows.nodes)
         and (not rows.acquisitions or node.task in (Task.OPEN, Task.ACQUIRE))
         and all(row.exhibit == node.address.exhibit for row in rows.acquisitions)

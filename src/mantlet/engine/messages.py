@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mantlet import settings
-from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sha256, Word
+from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sentence, Sha256, Word
 
 
 class Expand(msgspec.Struct, frozen=True, tag=True):
@@ -44,7 +44,9 @@ class Expanded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Away(msgspec.Struct, frozen=True, tag=True):
-    """The exhibit cannot be reached now: the node is for the next scan."""
+    """The exhibit cannot be read now, for a reason that can be put right: the node is for the next scan."""
+
+    why: Sentence
 
 
 class Drawn(msgspec.Struct, frozen=True, tag=True):

@@ -18,8 +18,9 @@ from mantlet.case.case import Case, Exhibit, add_exhibit
 from mantlet.case.matching import Matcher, match
 from mantlet.engine import local
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
-from mantlet.evidence.container import form_of, open_container
+from mantlet.evidence.container import form_of
 from mantlet.evidence.reach import Reach
+from mantlet.evidence.source import RawFile
 from mantlet.fingerprint import digests
 from mantlet.governance.ledger import now
 from mantlet.types import Address, Node, Rows, Task
@@ -30,10 +31,15 @@ _IDENTITY: Final = re.compile(r"[\w.-]{1,64}")
 
 
 class Progress(msgspec.Struct):
-    """How far a scan is: entries listed so far and examined, items found, contents known."""
+    """How far a scan is: files listed so far and examined, and their bytes; items found, contents known.
+
+    The bytes of an exhibit itself are among them, as it is read whole for its digest at the end.
+    """
 
     listed: int = 0
+    listed_bytes: int = 0
     examined: int = 0
+    examined_bytes: int = 0
     items: int = 0
     known: int = 0
 
@@ -45,6 +51,7 @@ class _Work(case_scan.Scan):
     def __init__(self, case: Case, matcher: Matcher, away: set[str]) -> None:
         super().__init__(case, matcher)
         self._away = away
+        self.faults: dict[str, str] = {}
 
     def take(self) -> Node | None:
         node = super().take()
@@ -55,9 +62,14 @@ class _Work(case_scan.Scan):
         return node
 
     def again(self, node: Node) -> None:
-        step, absent = node.skip[-1]
-        log.warning("gave up %s %s in %s: %s", absent.reason, step, node.key, absent.detail)
+        mark, absent = node.skip[-1]
+        own = (str(entry.step) for entry in node.entries if node.address.child(entry.step).mark == mark)
+        log.warning("gave up %s %s in %s: %s", absent.reason, next(own, "a part"), node.key, absent.detail)
         super().again(node)
+
+    def away(self, node: Node, why: str) -> None:
+        self.faults[node.address.exhibit] = why
+        self._away.add(node.address.exhibit)
 
 
 def scan(
@@ -82,11 +94,13 @@ def scan(
         away = _away(case, exhibits)
         work = _Work(case, matcher, set(away))
         work.add(Node(Task.OPEN, Address(each)) for each in exhibits)
-        state = Progress(listed=case_scan.waiting_entries(case))
+        state = Progress(*case_scan.waiting(case))
 
         def note(rows: Rows) -> None:
             state.listed += rows.listed
+            state.listed_bytes += rows.listed_bytes
             state.examined += rows.examined
+            state.examined_bytes += rows.examined_bytes
             state.items += len(rows.items)
             state.known = work.known
             progress(state)
@@ -99,7 +113,8 @@ def scan(
             with case.change() as change:
                 change.record("scan ended", about)
         match(case, matcher)
-        for error in {**away, **_away(case, exhibits)}.values():  # also what went away meanwhile
+        found = {each: EvidenceError(f"{exhibits[each]}: {why}") for each, why in work.faults.items()}
+        for error in {**found, **away, **_away(case, exhibits)}.values():  # also what went away meanwhile
             if str(error) not in map(str, refused):
                 refused.append(error)
     return refused
@@ -148,7 +163,7 @@ def refuse_case_within(folder: Path, sources: Sequence[Path]) -> None:
 def _register_one(case: Case, path: Path, identity: str | None, reference: str | None) -> None:
     form = form_of(path)
     path = path.resolve()
-    size = None if form == "folder" else path.stat().st_size if form != "device" else open_container(path).stream.size
+    size = None if form == "folder" else path.stat().st_size if form != "device" else RawFile(path).size
     there = {each.path: each for each in case.exhibits()}
     if str(path) in there:
         known = there[str(path)]

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from mantlet import pipeline, settings
 from mantlet.engine import box
+from mantlet.engine.expand import expand
 from mantlet.engine.messages import (
     Away,
     Draw,
@@ -29,14 +30,15 @@ from mantlet.errors import EvidenceError
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
 from mantlet.media.picture import veil
+from mantlet.sight import draw
 
 _SEEN: Final = 200_000
 """Contents a worker remembers having measured (about 20 MiB)."""
 
 
 class Clock(Protocol):
-    """Memory shared with the engine: [0] the entry at hand (-1: the node itself), [1] when it began or last moved
-    on, in seconds of the monotonic clock; 0 while idle."""
+    """Memory shared with the engine: [0] the mark of what is read now, [1] when it began or last moved on, in seconds
+    of the monotonic clock; 0 while idle."""
 
     def __setitem__(self, index: int, value: float) -> None: ...
 
@@ -46,8 +48,8 @@ class _Watch:
         self._clock = clock
         self._seen: set[str] = set()
 
-    def start(self, entry: int) -> None:
-        self._clock[0] = entry
+    def start(self, mark: int) -> None:
+        self._clock[0] = mark
         self.beat()
 
     def beat(self) -> None:
@@ -88,11 +90,11 @@ def main(pipe: Connection, clock: Clock) -> None:
         try:
             if isinstance(request, Expand):
                 try:
-                    for rows in pipeline.expand(request.node, reach, watch):
+                    for rows in expand(request.node, reach, watch):
                         pipe.send_bytes(encode(Found(rows)))
                     last: Away | Expanded = Expanded(_peak_memory())
-                except EvidenceError:
-                    last = Away()
+                except EvidenceError as error:
+                    last = Away(str(error)[:1000])
                 watch.idle()
                 pipe.send_bytes(encode(last))
             else:
@@ -115,15 +117,17 @@ def _end_with_engine() -> None:
 
 def _read_whole(request: ReadWhole, reach: Reach) -> HasRead:
     try:
-        medium = reach.container(next(iter(request.exhibits))).stream
-        return HasRead(digests.of_medium(medium, request.algorithms, lambda: None), medium.size)
+        medium = digests.Whole(reach.container(next(iter(request.exhibits))).stream, request.algorithms)
+        for _ in medium.read():
+            pass
+        return HasRead(medium.digests(), medium.size)
     except Exception as error:  # noqa: BLE001 - the boundary around one medium
         return HasRead({}, 0, pipeline.absent_for(error).detail)
 
 
 def _drawn(request: Draw, reach: Reach) -> Drawn:
     try:
-        image = pipeline.draw(request.address, reach, request.side, request.sha256)
+        image = draw(request.address, reach, request.side, request.sha256)
         if request.veiled:
             image = veil(image)
         drawn = Drawn(*image.size, len(image.getbands()), image.tobytes())

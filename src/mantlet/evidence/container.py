@@ -1,58 +1,145 @@
-"""What an exhibit is stored as: from a path to bytes, by what the file begins with.
+"""What an exhibit, or a file inside one, is stored as: from a file to the medium it holds.
 
-`open_container` tries the formats in the order below. Formats that are known and not read are refused by name,
-so that nobody takes "nothing found" for "nothing there".
+`unwrap` takes off one form after another, whatever order they come in (a gzip file of a VMDK), by what the file
+begins with. To add a format, write its file under `containers/` and put it into `FORMS`. Formats that are known and
+not read are refused by name, so that nobody takes "nothing found" for "nothing there".
 """
 
 from __future__ import annotations
 
 import stat
-import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from mantlet.errors import EvidenceError
-from mantlet.evidence.containers import ewf, raw
+from mantlet import settings
+from mantlet.errors import EvidenceError, RefusedError
+from mantlet.evidence.containers import ewf, qcow, raw, vhd, vmdk
+from mantlet.evidence.containers.compressed import open_compressed
+from mantlet.evidence.inflate import METHODS
+from mantlet.evidence.source import Opened, Source, of_path
 from mantlet.evidence.stream import Stream
+from mantlet.types import Reason
 
-_REFUSED: Final = (
+
+class Form(msgspec.Struct, frozen=True):
+    """A format that holds a medium. `marks`: bytes at an offset, negative from the end; any of them tells."""
+
+    name: str
+    marks: tuple[tuple[int, bytes], ...]
+    opens: Callable[[Source], Opened | None]
+
+
+FORMS: Final = (
+    Form("E01", ((0, ewf.SIGNATURE),), ewf.open_ewf),
+    Form("VMDK", ((0, vmdk.SPARSE), (0, vmdk.DESCRIPTOR)), vmdk.open_vmdk),
+    Form("VHDX", ((0, vhd.VHDX),), vhd.open_vhd),
+    Form("VHD", ((0, vhd.VHD), (-512, vhd.VHD)), vhd.open_vhd),
+    Form("QCOW", ((0, qcow.MARK),), qcow.open_qcow),
+    *(Form(name, ((0, mark),), open_compressed) for mark, name, _ in METHODS),
+)
+COMPRESSED: Final = frozenset(name for _, name, _ in METHODS)
+_UNREAD: Final = (
     (0, b"EVF2\r\n\x81\x00", "an Ex01 image"),
     (0, b"LVF\x09\x0d\x0a\xff\x00", "an L01 logical image"),
     (0, b"LEF2\r\n\x81\x00", "an Lx01 logical image"),
     (0, b"ADSEGMENTEDFILE\x00", "an AD1 logical image"),
     (0, b"AFF10\r\n\x00", "an AFF image"),
-    (0, b"KDMV", "a VMDK image"),
-    (0, b"# Disk DescriptorFile", "a VMDK image"),
-    (0, b"QFI\xfb", "a QCOW image"),
-    (0, b"vhdxfile", "a VHDX image"),
-    (0, b"conectix", "a VHD image"),
     (64, b"\x7f\x10\xda\xbe", "a VDI image"),
-    (0, b"\x1f\x8b", "a gzip-compressed file"),
-    (0, b"BZh", "a bzip2-compressed file"),
-    (0, b"\xfd7zXZ\x00", "an xz-compressed file"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd-compressed file"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (-512, b"koly", "an Apple disk image (DMG)"),
 )
 _AFF4_MARK: Final = b"aff4://"
-_HEAD: Final = 4096
+HEAD: Final = 4096
 
 
-class Container(msgspec.Struct, frozen=True):
-    """An opened exhibit: its media, in what form it came, and the digests stored with it."""
+@dataclass(frozen=True)
+class Container:
+    """An opened file: its medium, in what form it came ("raw": as it is), and the digests stored with it."""
 
     form: str
     stream: Stream
     stored: dict[str, str]
 
 
-def form_of(path: Path) -> str:
-    """ "folder", "E01", "split raw", "device", "zip" or "raw": by the file's kind and first bytes alone.
+def unwrap(source: Source) -> Container:
+    """The medium that a file holds, or the file itself where it is in none of the `FORMS`.
 
     Raises:
-        EvidenceError: there is nothing to read at `path`, or it is a format known but not read.
+        MissingPartError: another file is needed, and not beside it.
+        RefusedError: the image is damaged, or of a kind that is not read.
+    """
+    forms: list[str] = []
+    stored: dict[str, str] = {}
+    split = raw.open_split(source)
+    if split is not None:
+        forms.append("split raw")
+        source = replace(source, stream=split.stream)
+    for _ in range(settings.DEPTH):
+        form = form_by_marks(source.stream)
+        opened = _opened(form, source) if form else None
+        if form is None or opened is None:
+            break
+        forms.append(form.name)
+        if opened.stored:  # of what was acquired: this is the medium, whatever it is like
+            stored = opened.stored
+            source = replace(source, stream=opened.stream)
+            break
+        source = replace(source, stream=opened.stream, name=Path(source.name).stem)
+    else:
+        raise RefusedError(Reason.LIMIT, f"Images lie more than {settings.DEPTH} deep in each other.")
+    return Container(" of ".join(forms) or "raw", source.stream, stored)
+
+
+def _opened(form: Form, source: Source) -> Opened | None:
+    try:
+        return form.opens(source)
+    except (RefusedError, EvidenceError):
+        raise
+    except Exception as error:  # a hostile image makes its library raise anything
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RefusedError(Reason.DAMAGED, f"It cannot be opened as {form.name}: {text}.") from error
+
+
+def form_by_marks(stream: Stream, head: bytes | None = None) -> Form | None:
+    """The form of a file by its marks. `head`: its first bytes, if they are at hand, and then nothing else is read."""
+    ends = head is None and not stream.sequential
+    head = stream.read_at(0, HEAD) if head is None else head
+    tail = _tail(stream) if ends else b""
+    return next((form for form in FORMS if any(_has(each, head, tail) for each in form.marks)), None)
+
+
+def _tail(stream: Stream) -> bytes:
+    """The last sector; none of a file so short that the first is it, or of a damaged one."""
+    try:
+        return stream.read_at(stream.size - 512, 512) if stream.size >= 1024 else b""
+    except OSError:
+        return b""
+
+
+def _has(mark: tuple[int, bytes], head: bytes, tail: bytes) -> bool:
+    offset, value = mark
+    return head.startswith(value, offset) if offset >= 0 else tail.startswith(value, offset + 512)
+
+
+def unread_name(head: bytes, tail: bytes = b"") -> str | None:
+    """What a file is, in words, if it is an image that Mantlet does not read."""
+    return next((name for offset, mark, name in _UNREAD if _has((offset, mark), head, tail)), None)
+
+
+def is_part(head: bytes) -> bool:
+    """Whether a file is a later part of an image, to be read by way of the first: a segment of E01, or an extent of
+    VMDK without a descriptor (offset 28: VMware Virtual Disk Format 5.0, "Hosted Sparse Extent Header")."""
+    return ewf.is_later_segment(head) or (head.startswith(vmdk.SPARSE) and not any(head[28:36]))
+
+
+def form_of(path: Path) -> str:
+    """ "folder", "device", "split raw", a name of `FORMS`, "zip" or "raw": by the file's kind and marks alone.
+
+    Raises:
+        EvidenceError: nothing can be read at `path`; a format known but not read; a part that is missing.
     """
     try:
         mode = path.stat().st_mode
@@ -61,71 +148,38 @@ def form_of(path: Path) -> str:
             return "folder"
         if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
             raise EvidenceError(f"{path} is neither a file, a folder nor a block device.")
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            if stat.S_ISREG(mode) and path.stat().st_size >= 512:
-                file.seek(-512, 2)
-                tail = file.read(512)
-            else:
-                tail = b""
+        source = of_path(path)
+        with source.stream:
+            return "device" if stat.S_ISBLK(mode) else _form_of_file(path, source)
     except FileNotFoundError:
         raise EvidenceError(f"{path} does not exist; check the path.") from None
     except PermissionError:
         raise EvidenceError(f"{path} may not be read by you; ask for the right to read it.") from None
+    except RefusedError as error:
+        raise EvidenceError(f"{path}: {error}") from None
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}.") from error
-    if stat.S_ISBLK(mode):
-        return "device"
+
+
+def _form_of_file(path: Path, source: Source) -> str:
+    stream = source.stream
+    head, tail = stream.read_at(0, HEAD), _tail(stream)
     if not head:
         raise EvidenceError(f"{path} is an empty file: nothing was acquired, or the copy failed.")
-    refuse_unread(path, head, tail)
-    if head.startswith(ewf.SIGNATURE):
-        ewf.segments(path)
-        return "E01"
-    if len(raw.split_segments(path)) > 1:
-        return "split raw"
-    return "zip" if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) else "raw"
-
-
-_TAR: Final = (257, b"ustar", "a tar archive")
-_DISK_MARKS: Final = ((512, b"EFI PART"), (3, b"NTFS    "), (3, b"EXFAT   "), (54, b"FAT1"), (82, b"FAT32"))
-
-
-def unopened(head: bytes) -> str | None:
-    """What a file inside an exhibit is, in words, if it holds files that Mantlet does not open yet; else None.
-
-    `head`: its first 4 KiB. A gzip file is judged by what is in it: most are logs and manuals.
-    """
-    if head.startswith(b"\x1f\x8b"):
-        try:
-            inner = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
-        except zlib.error:
-            return "a damaged gzip-compressed file"
-        return f"{unopened(inner)}, compressed" if unopened(inner) else None
-    if head.startswith(ewf.SIGNATURE):
-        return "an E01 image"
-    for offset, mark, name in (*_REFUSED, _TAR):
-        if head[offset : offset + len(mark)] == mark:
-            return name
-    if any(head[offset : offset + len(mark)] == mark for offset, mark in _DISK_MARKS):
-        return "a disk image"
-    return None
-
-
-def refuse_unread(path: Path, head: bytes, tail: bytes) -> None:
-    for offset, mark, name in _REFUSED:
-        if head[offset : offset + len(mark)] == mark:
-            raise EvidenceError(f"{path} is {name}, which Mantlet cannot read yet; convert it to raw or E01.")
-    if tail.startswith(b"conectix"):
-        raise EvidenceError(f"{path} is a VHD image, which Mantlet cannot read yet; convert it to raw or E01.")
+    name = unread_name(head, tail)
     if path.suffix.lower() == ".aff4" or (head.startswith(b"PK") and _AFF4_MARK in tail + head):
-        raise EvidenceError(f"{path} is an AFF4 image, which Mantlet cannot read yet; convert it to raw or E01.")
+        name = "an AFF4 image"
+    if name:
+        raise EvidenceError(f"{path} is {name}, which Mantlet cannot read yet; convert it to raw or E01.")
+    if raw.open_split(source):
+        return "split raw"
+    form = form_by_marks(stream)
+    if form and form.name == "E01":
+        list(ewf.segments(source))
+    return form.name if form else "zip" if head.startswith(b"PK") else "raw"
 
 
 def open_container(path: Path) -> Container:
-    """The media of an exhibit that is not a folder. Raises EvidenceError as `form_of`."""
-    form = form_of(path)
-    if form == "E01":
-        stream, stored = ewf.open_ewf(path)
-        return Container(form, stream, stored)
-    return Container(form, raw.open_raw(path), {})
+    """The medium of an exhibit that is not a folder. Raises EvidenceError as `form_of`, and as `unwrap`."""
+    form_of(path)
+    return unwrap(of_path(path))

@@ -10,10 +10,12 @@ from typing import Final
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.container import Container, form_of, open_container
+from mantlet.evidence.source import MissingPartError, RawFile, Source
 from mantlet.evidence.stream import Stream
-from mantlet.evidence.tree import Tree, open_tree
+from mantlet.evidence.tree import open_tree
 from mantlet.evidence.trees.folder import Folder
-from mantlet.types import Address, Reason, escape
+from mantlet.evidence.trees.protocol import Neighbours, Tree
+from mantlet.types import Address, Reason, Step, escape
 
 _OPEN_TREES: Final = 8
 
@@ -40,55 +42,77 @@ class Reach:
         """The exhibit's file name, as text of an address."""
         return escape(os.fsencode(Path(self._exhibits[exhibit]).name))
 
+    def packed_size(self, exhibit: str) -> int:
+        """The size of the exhibit as it is stored, of its first file where it is split, in bytes."""
+        with RawFile(Path(self._exhibits[exhibit])) as file:
+            return file.size
+
     def check_there(self, exhibit: str) -> None:
         """Raises EvidenceError if the exhibit cannot be reached now: then an error says nothing of what is on it."""
         form_of(Path(self._exhibits[exhibit]))
 
     def is_folder(self, exhibit: str) -> bool:
-        return form_of(Path(self._exhibits[exhibit])) == "folder"
+        return Path(self._exhibits[exhibit]).is_dir()
 
     def open(self, address: Address) -> Stream:
         """The bytes at an address. Raises OSError, EvidenceError or RefusedError."""
-        if not address.steps:
-            return self._media(address.exhibit)
-        parent = Address(address.exhibit, address.steps[:-1])
-        if address.steps[-1].kind == "whole":
-            return self._media(address.exhibit)
-        return self.tree(parent).open(address.steps[-1])
-
-    def _media(self, exhibit: str) -> Stream:
-        return _Medium(self.container(exhibit).stream, self)
+        if not address.steps or address.steps[-1].kind == "whole":
+            return _Medium(self.container(address.exhibit).stream, self)
+        found = self.tree(_parent(address)).open(address.steps[-1])
+        if not isinstance(found, Stream):
+            raise RefusedError(Reason.NOT_APPLICABLE, "Files lie there, and no bytes of its own.")
+        return found
 
     def tree(self, address: Address) -> Tree:
         """What lies at an address, to be listed. Raises as `open`."""
         tree = self._trees.get(address)
         if tree is None:
-            tree = self._open_tree(address)
-            self._trees[address] = tree
+            tree = self._trees[address] = self._open_tree(address)
             if len(self._trees) > _OPEN_TREES:
                 self._trees.popitem(last=False)
         self._trees.move_to_end(address)
         return tree
 
     def _open_tree(self, address: Address) -> Tree:
-        if not address.steps and self.is_folder(address.exhibit):
-            return Folder(Path(self._exhibits[address.exhibit]))
+        if not address.steps:
+            if self.is_folder(address.exhibit):
+                return Folder(Path(self._exhibits[address.exhibit]))
+            return open_tree(Source("", self.open(address), is_exhibit=True))
+        step = address.steps[-1]
+        if step.kind == "whole":
+            return open_tree(Source("", self.open(address)))
+        parent = self.tree(_parent(address))
+        return self.expand(parent, step, parent.open(step))
+
+    def expand(self, parent: Tree, step: Step, found: Stream | Tree) -> Tree:
+        """What an entry of `parent` holds, which was opened as `found`. Raises RefusedError, OSError."""
+        if not isinstance(found, Stream):
+            return found
+
+        def beside(name: str) -> Stream | None:
+            return parent.beside(step, name) if isinstance(parent, Neighbours) else None
+
         try:
-            return open_tree(self.open(address))
-        except RefusedError:
-            raise
-        except Exception as error:  # a hostile archive makes its parser raise anything
-            text = " ".join(str(error).split())[:200] or type(error).__name__
-            raise RefusedError(Reason.UNREADABLE, f"It cannot be opened: {text}.") from error
+            return open_tree(Source(step.name.rsplit("/", 1)[-1], found, beside))
+        except MissingPartError as error:
+            raise RefusedError(Reason.UNREADABLE, str(error)) from error
+
+
+def _parent(address: Address) -> Address:
+    return Address(address.exhibit, address.steps[:-1])
 
 
 class _Medium(Stream):
     """An exhibit's medium that says when it is read; closing it leaves the exhibit open for others."""
 
     def __init__(self, stream: Stream, reach: Reach) -> None:
-        super().__init__(stream.size)
+        super().__init__(None)
+        self.sequential = stream.sequential
         self._stream = stream
         self._reach = reach
+
+    def _measure(self) -> int:
+        return self._stream.size
 
     def read_at(self, offset: int, length: int) -> bytes:
         self._reach.on_read()

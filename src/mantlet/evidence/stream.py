@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from mantlet.settings import MIB
 
 
 class Stream(io.RawIOBase):
-    """Bytes of known `size` that can be read anywhere; usable wherever Python wants a binary file."""
+    """Bytes that can be read anywhere; usable wherever Python wants a binary file.
 
-    def __init__(self, size: int) -> None:
+    `sequential`: reading on is cheap, and going back may cost as much as reading all again.
+    """
+
+    sequential = False
+
+    def __init__(self, size: int | None) -> None:
         super().__init__()
-        self.size = size
+        self._size = size
         self._position = 0
+
+    @property
+    def size(self) -> int:
+        """In bytes. Of a stream that inflates it may be known only by reading it to its end."""
+        if self._size is None:
+            self._size = self._measure()
+        return self._size
+
+    def _measure(self) -> int:
+        raise NotImplementedError
 
     def read_at(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset`; fewer only at the end. Raises OSError where they cannot be read."""
@@ -31,15 +47,14 @@ class Stream(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        start = self.size if whence == io.SEEK_END else self._position if whence == io.SEEK_CUR else 0
         if start + offset < 0:
             raise ValueError("seek before the start")
         self._position = start + offset
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        left = max(0, self.size - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
+        wanted = max(0, self.size - self._position) if size is None or size < 0 else size
         data = self.read_at(self._position, wanted) if wanted else b""
         self._position += len(data)
         return data
@@ -54,15 +69,22 @@ class Stream(io.RawIOBase):
 
 
 class Slice(Stream):
-    """`size` bytes of another stream, from `start`: a volume of a disk."""
+    """`size` bytes of another stream, from `start`: a volume of a disk. `size` None: all the rest."""
 
-    def __init__(self, stream: Stream, start: int, size: int) -> None:
-        super().__init__(max(0, min(size, stream.size - start)))
+    def __init__(self, stream: Stream, start: int = 0, size: int | None = None) -> None:
+        if size is not None and not stream.sequential:
+            size = max(0, min(size, stream.size - start))
+        super().__init__(size)
+        self.sequential = stream.sequential
         self._stream = stream
         self._start = start
 
+    def _measure(self) -> int:
+        return max(0, self._stream.size - self._start)
+
     def read_at(self, offset: int, length: int) -> bytes:
-        length = min(length, self.size - offset)
+        if self._size is not None:
+            length = min(length, self._size - offset)
         return self._stream.read_at(self._start + offset, length) if length > 0 else b""
 
 
@@ -100,8 +122,31 @@ class Memory(Stream):
         return self._data[offset : offset + length]
 
 
+class Library(Stream):
+    """What a library of libyal opened (https://github.com/libyal): they keep a position, hence the lock.
+
+    `name` is what it is, in words, for the error.
+    """
+
+    def __init__(self, opened: Any, size: int, name: str) -> None:
+        super().__init__(size)
+        self._opened = opened
+        self._name = name
+        self._lock = threading.Lock()
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        length = min(length, self.size - offset)
+        if length <= 0:
+            return b""
+        with self._lock:
+            try:
+                data: bytes = self._opened.read_buffer_at_offset(length, offset)
+            except OSError as error:
+                raise OSError(f"{self._name} is damaged or cut short at byte {offset:,} of what it holds") from error
+        return data
+
+
 _BLOCK: Final = MIB // 4
-_BLOCKS: Final = 64
 
 
 class Cached(Stream):
@@ -111,29 +156,35 @@ class Cached(Stream):
     inflate each chunk many times (measured: 25 s of CPU a GB, against 6 with a cache).
     """
 
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream.size)
+    def __init__(self, stream: Stream, memory: int = 16 * MIB) -> None:
+        super().__init__(None)
+        self.sequential = stream.sequential
         self._stream = stream
+        self._most = max(1, memory // _BLOCK)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
+    def _measure(self) -> int:
+        return self._stream.size
+
     def read_at(self, offset: int, length: int) -> bytes:
-        end = min(offset + length, self.size)
         pieces: list[bytes] = []
-        while offset < end:
+        while length > 0:
             number, inside = divmod(offset, _BLOCK)
-            piece = self._block(number)[inside : inside + end - offset]
-            if not piece:
-                break
+            block = self._block(number)
+            piece = block[inside : inside + length]
             pieces.append(piece)
             offset += len(piece)
-        return b"".join(pieces)
+            length -= len(piece)
+            if len(block) < _BLOCK:
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _block(self, number: int) -> bytes:
         block = self._blocks.get(number)
         if block is None:
             block = self._stream.read_at(number * _BLOCK, _BLOCK)
             self._blocks[number] = block
-            if len(self._blocks) > _BLOCKS:
+            if len(self._blocks) > self._most:
                 self._blocks.popitem(last=False)
         else:
             self._blocks.move_to_end(number)

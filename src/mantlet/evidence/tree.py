@@ -1,4 +1,4 @@
-"""What can be listed: volumes of a disk, files of a file system or folder, members of an archive.
+"""What can be listed: volumes of a disk, files of a file system or folder, members of an archive or a document.
 
 One format is one file under `trees/`; `open_tree` tries them in the order of `FORMATS`. To add a format, write
 its file and put it into that list.
@@ -6,72 +6,136 @@ its file and put it into that list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
 
 from mantlet.errors import RefusedError
-from mantlet.evidence.stream import Stream
-from mantlet.evidence.trees.volumes import Disk
-from mantlet.evidence.trees.zip import SIGNATURES, Zip
-from mantlet.types import Entry, Reason, Step
+from mantlet.evidence.container import COMPRESSED, HEAD, form_by_marks, is_part, unread_name, unwrap
+from mantlet.evidence.inflate import inner_head, method_of
+from mantlet.evidence.source import Source
+from mantlet.evidence.stream import Memory, Stream
+from mantlet.evidence.trees import archive, mail, mbox, ole, pdf, previews, sqlite, tar, volumes
+from mantlet.evidence.trees import zip as zips
+from mantlet.evidence.trees.protocol import Tree
+from mantlet.evidence.trees.single import Single
+from mantlet.evidence.trees.volumes import ISO_HEAD, is_iso
+from mantlet.settings import DEPTH
+from mantlet.types import Reason
 
 
-class Tree(Protocol):
-    """Something with entries, each of which can be opened again by its step alone, in any process."""
+class Format(msgspec.Struct, frozen=True):
+    """A format that holds files. `fits`: whether a file that begins with these bytes (4 KiB) may be of it.
 
-    def walk(self) -> Iterator[Entry]:
-        """Every entry, always in the same order. One that cannot be read carries its reason."""
+    `weak`: other files begin like that too, so one that does not open is none.
+    """
 
-    def open(self, step: Step) -> Stream:
-        """The bytes of one entry. Raises OSError, or RefusedError with a reason."""
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether a file inside an exhibit is to be expanded in its turn."""
-    return head.startswith(SIGNATURES)
+    name: str
+    fits: Callable[[bytes], bool]
+    opens: Callable[[Stream], Tree]
+    weak: bool = False
 
 
-def _zip(stream: Stream) -> Tree | None:
-    return Zip(stream) if stream.read_at(0, 4).startswith(SIGNATURES) else None
-
-
-def _disk(stream: Stream) -> Tree | None:
-    try:
-        return Disk(stream)
-    except OSError:
-        return None
-
-
-FORMATS: Final[tuple[Callable[[Stream], Tree | None], ...]] = (
+_DISK: Final = Format("disk", volumes.fits, volumes.Disk, weak=True)
+FORMATS: Final = (
+    Format("picture with previews", previews.fits, previews.Previews, weak=True),
     # A disk before an archive: its first bytes are free for anyone to write, and must not divert from the rest.
-    _disk,
-    _zip,
+    _DISK,
+    Format("zip archive", zips.fits, zips.Zip),
+    Format("tar archive", tar.fits, tar.Tar),
+    Format("archive", archive.fits, archive.Archive),
+    Format("PDF document", pdf.fits, pdf.Pdf),
+    Format("compound file", ole.fits, ole.Ole),
+    Format("SQLite database", sqlite.fits, sqlite.Sqlite),
+    Format("mailbox", mbox.fits, mbox.Mailbox, weak=True),
+    Format("mail", mail.fits, mail.Message, weak=True),
 )
 
-# Known by their marks so that the refusal can name them.
+
 _UNREAD_FILE_SYSTEMS: Final = (
     (0, b"XFSB", "XFS"),
-    (0x10040, b"_BHRfS_M", "Btrfs"),
     (32, b"NXSB", "APFS"),
+    (0x400, b"H+", "HFS+"),
+    (0x400, b"HX", "HFS+"),
+    (0x10040, b"_BHRfS_M", "Btrfs"),
     (3, b"-FVE-FS-", "BitLocker"),
     (0, b"LUKS\xba\xbe", "LUKS"),
     (0, b"hsqs", "SquashFS"),
     (3, b"ReFS", "ReFS"),
     (0x400, b"\x10\x20\xf5\xf2", "F2FS"),
 )
+"""Known by their marks, so that the refusal can name those that are not read, or are damaged."""
 
 
-def open_tree(stream: Stream) -> Tree:
-    """The first format that fits.
+class Holds(msgspec.Struct, frozen=True):
+    """That a file holds others: `disk` if it is a disk or an image of one, and `weak` as in `Format`."""
+
+    disk: bool
+    weak: bool = False
+
+
+def holds(stream: Stream, head: bytes, wanted: Callable[[bytes], bool], within: int = 0) -> Holds | None:
+    """Whether a file inside an exhibit is to be expanded in its turn; `head` is its first 4 KiB.
+
+    `wanted`: whether bytes begin a file that is looked for; one compressed alone is worth expanding, a log is not.
+
+    Raises:
+        RefusedError: it is, and Mantlet cannot read it.
+    """
+    if is_part(head):
+        return None
+    name = unread_name(head)
+    if name:
+        raise RefusedError(Reason.UNSUPPORTED, f"It is {name}, which Mantlet cannot read yet.")
+    method = method_of(head)
+    if method is not None:
+        if within >= DEPTH:
+            raise RefusedError(Reason.LIMIT, f"It is compressed more than {DEPTH} times over.")
+        inner = inner_head(stream, method[1], ISO_HEAD)
+        found = holds(Memory(inner), inner[:HEAD], wanted, within + 1)
+        return found or (Holds(disk=False) if wanted(inner[:HEAD]) else None)
+    if form_by_marks(stream, head):
+        return Holds(disk=True)
+    form = next((each for each in FORMATS if each.fits(head)), None)
+    if form is None and is_iso(stream, head):
+        return Holds(disk=True, weak=True)
+    return Holds(disk=form is _DISK, weak=form.weak) if form else None
+
+
+def open_tree(source: Source) -> Tree:
+    """The first format that fits what the file holds, as `unwrap` gives it.
 
     Raises:
         RefusedError: none does; names the file system where it is a known one.
+        MissingPartError: as `unwrap`.
     """
-    for opens in FORMATS:
-        tree = opens(stream)
-        if tree is not None:
-            return tree
+    container = unwrap(source)
+    stream = container.stream
+    head = stream.read_at(0, HEAD)
+    compressed = container.form in COMPRESSED
+    disk = source.is_exhibit or not (compressed or container.form == "raw") or is_iso(stream, head)
+    fault: Exception | None = None
+    for form in FORMATS:
+        if source.is_exhibit and form.opens is previews.Previews:
+            continue  # a picture given as an exhibit is one, before it is what holds its previews
+        if form.fits(head) or (disk and form is _DISK):
+            try:
+                return form.opens(stream)
+            except Exception as error:  # noqa: BLE001 - a hostile file makes its parser raise anything
+                fault = fault or (None if form.weak else error)
+    if fault is None and compressed and not source.is_exhibit:
+        return Single(source.name, stream)
+    raise fault if isinstance(fault, RefusedError) else _refusal(stream, fault)
+
+
+def _refusal(stream: Stream, fault: Exception | None) -> RefusedError:
     for offset, mark, name in _UNREAD_FILE_SYSTEMS:
         if stream.read_at(offset, len(mark)) == mark:
-            raise RefusedError(Reason.UNSUPPORTED, f"This holds {name}, which Mantlet cannot read yet.")
-    raise RefusedError(Reason.UNSUPPORTED, "No file system, partition table or archive that Mantlet can read.")
+            return RefusedError(Reason.UNSUPPORTED, f"This holds {name}, which is damaged, or not read by Mantlet yet.")
+    if isinstance(fault, MemoryError):
+        raise fault
+    if fault is not None:
+        text = " ".join(str(fault).split())[:200].rstrip(". ") or type(fault).__name__
+        return RefusedError(Reason.UNREADABLE, f"It cannot be opened: {text}.")
+    return RefusedError(Reason.UNSUPPORTED, "No file system, partition table or archive that Mantlet can read.")

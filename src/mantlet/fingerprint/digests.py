@@ -7,7 +7,7 @@ can be made on purpose, so a match on one of them alone never makes a file "know
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 import msgspec
@@ -22,7 +22,8 @@ class Readable(Protocol):
 
 
 class Medium(Protocol):
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def read_at(self, offset: int, length: int) -> bytes: ...
 
@@ -59,18 +60,25 @@ def of_stream(file: Readable, beat: Callable[[], None]) -> Digests:
     return Digests(md5, sha1, sha256, size)
 
 
-def of_medium(medium: Medium, algorithms: Iterable[str], beat: Callable[[], None]) -> dict[str, str]:
-    """Digests (by `hashlib`'s names) of a whole medium in one read, in pieces of 1 MiB, calling `beat` at each.
+class Whole:
+    """Digests (by `hashlib`'s names) of a whole medium in one read."""
 
-    Raises:
-        OSError: it cannot be read to the end it states.
-    """
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    for offset in range(0, medium.size, MIB):
-        beat()
-        chunk = medium.read_at(offset, MIB)
-        if len(chunk) != min(MIB, medium.size - offset):
-            raise OSError(f"the medium ends at byte {offset + len(chunk):,} of {medium.size:,}")
-        for each in hashes.values():
-            each.update(chunk)
-    return {name: each.hexdigest() for name, each in hashes.items()}
+    def __init__(self, medium: Medium, algorithms: Iterable[str]) -> None:
+        self.size = medium.size
+        self._medium = medium
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+
+    def read(self) -> Iterator[int]:
+        """Reads in pieces of 1 MiB, saying at each how many bytes are read. Raises OSError where the medium cannot be
+        read to the end it states."""
+        for offset in range(0, self.size, MIB):
+            chunk = self._medium.read_at(offset, MIB)
+            if len(chunk) != min(MIB, self.size - offset):
+                raise OSError(f"the medium ends at byte {offset + len(chunk):,} of {self.size:,}")
+            for each in self._hashes.values():
+                each.update(chunk)
+            yield offset + len(chunk)
+        self._medium.read_at(self.size, 1)  # which one that is cut short does not bear
+
+    def digests(self) -> dict[str, str]:
+        return {name: each.hexdigest() for name, each in self._hashes.items()}

@@ -7,16 +7,19 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from mantlet import settings
 from mantlet.errors import RefusedError
-from mantlet.evidence.containers.raw import RawFile
+from mantlet.evidence.source import RawFile
 from mantlet.evidence.stream import Stream
 from mantlet.types import Absent, Entry, Reason, Step, Times, escape, unescape
 
 
 class Folder:
     """The tree of a folder. Names are bytes, as the host keeps them, so that any file can be opened again."""
+
+    solid: Final = False
 
     def __init__(self, root: Path) -> None:
         self._root = os.fsencode(root)
@@ -49,7 +52,16 @@ class Folder:
                 yield Entry(Step("file", 0, escape(path)), status.st_size, times=_times(status))
 
     def open(self, step: Step) -> Stream:
-        path = os.path.normpath(os.path.join(self._root, unescape(step.name)))  # noqa: PTH118
+        return self._open(unescape(step.name))
+
+    def beside(self, step: Step, name: str) -> Stream | None:
+        """The file of that name in the folder of an entry."""
+        other = os.path.join(os.path.dirname(unescape(step.name)), os.fsencode(name))  # noqa: PTH118, PTH120 - bytes
+        full = os.path.join(self._root, other)  # noqa: PTH118 - bytes
+        return self._open(other) if os.path.isfile(full) and not os.path.islink(full) else None  # noqa: PTH113, PTH114
+
+    def _open(self, name: bytes) -> Stream:
+        path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118
         if os.path.commonpath([path, self._root]) != os.path.normpath(self._root):
             raise RefusedError(Reason.UNREADABLE, "The path leads out of the folder.")
         return RawFile(Path(os.fsdecode(path)))

@@ -10,9 +10,10 @@ from typing import Any, Final
 import pytsk3
 
 from mantlet import settings
+from mantlet.evidence.order import by_position
 from mantlet.evidence.stream import Stream
 from mantlet.evidence.trees.allocation import Allocated, allocation
-from mantlet.types import Absent, Entry, Reason, Recovery, Step, Times, escape
+from mantlet.types import Absent, Entry, Reason, Recovery, Step, Times, escape, unescape
 
 _FAT: Final = (
     pytsk3.TSK_FS_TYPE_FAT12,
@@ -62,8 +63,13 @@ class _Seen:
         self.untyped: list[tuple[int, bytes, Any]] = []
 
 
+_Placed = tuple[int, Entry]
+"""An entry and the block of the medium where its content begins; 0 where that is not known, or in the record."""
+
+
 class FileSystem:
-    """The tree of one file system: its live files, and what is left of deleted ones.
+    """The tree of one file system: its live files, and what is left of deleted ones; on NTFS with their alternate data
+    streams, as `stream` steps, a path being followed by a colon and the stream's name.
 
     A file is live if its name and its record are allocated and every folder above it is live. A deleted name is
     believed as far as the rest of the file system still agrees with it:
@@ -76,6 +82,8 @@ class FileSystem:
     On FAT and exFAT a deleted file is taken to be contiguous, as nothing else is left to go by: one that was in
     pieces comes back damaged.
     """
+
+    solid: Final = False
 
     def __init__(self, stream: Stream) -> None:
         self._fs = pytsk3.FS_Info(Image(stream))
@@ -90,6 +98,9 @@ class FileSystem:
         return allocation(self._fs)
 
     def walk(self) -> Iterator[Entry]:
+        return by_position(self._listed())
+
+    def _listed(self) -> Iterator[_Placed]:
         seen = _Seen()
         yield from self._walk(self._root, b"", Recovery.LIVE, seen)
         for record, path, meta in seen.untyped:
@@ -97,10 +108,10 @@ class FileSystem:
                 yield from self._walk(record, path, Recovery.LIVE, seen)
             elif record not in seen.named:
                 seen.named.add(record)
-                yield self._entry(record, path, meta, Recovery.LIVE)
+                yield from self._content(self._fs.open_meta(inode=record), record, path, meta, Recovery.LIVE)
         yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, seen)
 
-    def _walk(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[Entry]:
+    def _walk(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[_Placed]:
         """One folder and all below it."""
         if record in seen.folders:
             return
@@ -129,7 +140,7 @@ class FileSystem:
         seen: _Seen,
         typed: bool,
         below: list[tuple[int, bytes, Recovery]],
-    ) -> Iterator[Entry]:
+    ) -> Iterator[_Placed]:
         """What one name of a folder stands for; a folder goes to `below`. `typed`: names there have a type."""
         name = file.info.name
         meta, state = self._judge(file, inherited)
@@ -140,10 +151,11 @@ class FileSystem:
             seen.untyped.append((name.meta_addr, path, meta))
         elif meta.type in (pytsk3.TSK_FS_META_TYPE_DIR, pytsk3.TSK_FS_META_TYPE_VIRT_DIR):
             below.append((name.meta_addr, path, state))
+            yield from self._streams(file, name.meta_addr, path, meta, state)
         elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and state is Recovery.LIVE:
             if self._indexed:
                 seen.named.add(name.meta_addr)
-            yield self._entry(name.meta_addr, path, meta, state)
+            yield from self._content(file, name.meta_addr, path, meta, state)
         elif meta.type == pytsk3.TSK_FS_META_TYPE_REG and name.meta_addr not in seen.deleted:
             seen.deleted.add(name.meta_addr)
             yield from self._deleted(name.meta_addr, path, meta)
@@ -167,35 +179,49 @@ class FileSystem:
             return meta, None if stale else Recovery.LIVE
         return meta, Recovery.DELETED
 
-    def _deleted(self, record: int, path: bytes, meta: Any) -> Iterator[Entry]:
+    def _content(self, file: Any, record: int, path: bytes, meta: Any, recovery: Recovery) -> Iterator[_Placed]:
+        """A file that can be read, and its streams."""
+        attributes = _attributes(file)
+        yield _start(attributes), self._entry("file", record, path, meta, meta.size, recovery)
+        yield from self._streams(file, record, path, meta, recovery)
+
+    def _streams(self, file: Any, record: int, path: bytes, meta: Any, recovery: Recovery) -> Iterator[_Placed]:
+        """Alternate data streams of NTFS, of folders too; one of holes only (`$BadClus:$Bad`) holds nothing."""
+        if self._kind != pytsk3.TSK_FS_TYPE_NTFS:
+            return
+        for attribute in _attributes(file):
+            name = attribute.info.name
+            if attribute.info.type != pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA or not name or not attribute.info.size:
+                continue
+            resident = int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES
+            if not resident and not any(not sparse for _, _, sparse in _runs(attribute)):
+                continue
+            if recovery is Recovery.LIVE or not self._overwritten(attribute, attribute.info.size):
+                full = path + b":" + name
+                yield _start([attribute]), self._entry("stream", record, full, meta, attribute.info.size, recovery)
+
+    def _deleted(self, record: int, path: bytes, meta: Any) -> Iterator[_Placed]:
+        file = self._fs.open_meta(inode=record)
+        content = next((each for each in _attributes(file) if _is_content(each)), None)
         if not meta.size:  # ext3 and ext4 wipe it; a nameless record (orphan) without content says nothing at all
             if not path.startswith(b"/$OrphanFiles"):
                 yield _absent(record, path, Recovery.DELETED, Reason.GONE, _GONE)
-        elif self._overwritten(record, meta.size):
+        elif content is None or self._overwritten(content, meta.size):
             yield _absent(record, path, Recovery.DELETED, Reason.GONE, _OVERWRITTEN)
         else:
-            yield self._entry(record, path, meta, Recovery.DELETED)
+            yield from self._content(file, record, path, meta, Recovery.DELETED)
 
-    def _overwritten(self, record: int, size: int) -> bool:
-        try:
-            for attribute in self._fs.open_meta(inode=record):
-                if attribute.info.type not in _CONTENT or attribute.info.name:
-                    continue
-                if int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES:
-                    return False
-                runs = [(run.addr, run.len, int(run.flags)) for run in attribute]
-                if sum(length for _, length, _ in runs) * self._fs.info.block_size < size:
-                    return True
-                return self._allocated is not None and any(
-                    self._allocated(start, length)
-                    for start, length, flags in runs
-                    if not flags & pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE
-                )
-        except (OSError, IndexError, ValueError):
-            pass
-        return True  # nothing says where the content is
+    def _overwritten(self, attribute: Any, size: int) -> bool:
+        if int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES:
+            return False
+        runs = list(_runs(attribute))
+        if sum(length for _, length, _ in runs) * self._fs.info.block_size < size:
+            return True  # nothing says where all of it is
+        return self._allocated is not None and any(
+            self._allocated(start, length) for start, length, sparse in runs if not sparse
+        )
 
-    def _unlistable(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[Entry]:
+    def _unlistable(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[_Placed]:
         """TSK gives up on all orphans when one orphaned folder is damaged; ext2, which keeps their blocks, is then
         asked record by record, and ext3 and ext4, which do not, have nothing to give."""
         if recovery is Recovery.LIVE:
@@ -210,9 +236,9 @@ class FileSystem:
             why = "Deleted files that have lost their folder cannot be listed: one of their folders is damaged."
             yield _unlisted(record, path, Reason.GONE, why)
 
-    def _entry(self, record: int, path: bytes, meta: Any, recovery: Recovery) -> Entry:
+    def _entry(self, kind: str, record: int, path: bytes, meta: Any, size: int, recovery: Recovery) -> Entry:
         times = Times(*(self._time(seconds) for seconds in (meta.crtime, meta.mtime, meta.atime)))
-        return Entry(Step("file", record, escape(path)), meta.size, recovery, times=times)
+        return Entry(Step(kind, record, escape(path)), size, recovery, times=times)
 
     def _time(self, seconds: int) -> str | None:
         """FAT and exFAT keep local time: TSK read it in this process's zone, which is undone here."""
@@ -226,24 +252,71 @@ class FileSystem:
             return None
 
     def open(self, step: Step) -> Stream:
-        return File(self._fs.open_meta(inode=step.at))
+        file = self._fs.open_meta(inode=step.at)
+        if step.kind != "stream":
+            return File(file, file.info.meta.size)
+        name = unescape(step.name).rpartition(b"/")[2]
+        for attribute in _attributes(file):
+            if attribute.info.name and name.endswith(b":" + attribute.info.name):
+                return File(file, attribute.info.size, (attribute.info.type, attribute.info.id))
+        raise OSError("the file has no such stream")
+
+    def beside(self, step: Step, name: str) -> Stream | None:
+        """The live file of that name in the folder of an entry."""
+        folder = unescape(step.name).rpartition(b"/")[0].decode("utf-8", "replace")
+        try:
+            file = self._fs.open(f"{folder}/{name}")
+        except OSError:
+            return None
+        is_file = file.info.meta is not None and file.info.meta.type == pytsk3.TSK_FS_META_TYPE_REG
+        return File(file, file.info.meta.size) if is_file else None
 
 
-def _absent(record: int, path: bytes, recovery: Recovery, reason: Reason, detail: str) -> Entry:
-    return Entry(Step("file", record, escape(path)), 0, recovery, absent=Absent(reason, detail))
+def _absent(record: int, path: bytes, recovery: Recovery, reason: Reason, detail: str) -> _Placed:
+    return 0, Entry(Step("file", record, escape(path)), 0, recovery, absent=Absent(reason, detail))
 
 
-def _unlisted(record: int, path: bytes, reason: Reason, detail: str) -> Entry:
+def _unlisted(record: int, path: bytes, reason: Reason, detail: str) -> _Placed:
     return _absent(record, path, Recovery.LIVE, reason, detail)
 
 
-class File(Stream):
-    """The content of one file (on NTFS the unnamed data stream)."""
+def _attributes(file: Any) -> list[Any]:
+    """The attributes of a file as The Sleuth Kit can read them; it stops at a damaged one."""
+    found = []
+    try:
+        for attribute in file:
+            found.append(attribute)
+    except (OSError, IndexError, ValueError):
+        pass
+    return found
 
-    def __init__(self, file: Any) -> None:
+
+def _is_content(attribute: Any) -> bool:
+    return attribute.info.type in _CONTENT and not attribute.info.name
+
+
+def _runs(attribute: Any) -> Iterator[tuple[int, int, bool]]:
+    """First block, blocks, and whether it is a hole, of each run."""
+    for run in attribute:
+        yield run.addr, run.len, bool(int(run.flags) & pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE)
+
+
+def _start(attributes: list[Any]) -> int:
+    """The first block of a file's content."""
+    for attribute in attributes:
+        if not int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES and attribute.info.type in _CONTENT:
+            return next((start for start, _, sparse in _runs(attribute) if not sparse), 0)
+    return 0
+
+
+class File(Stream):
+    """The content of one file, or of one of its attributes (type and number)."""
+
+    def __init__(self, file: Any, size: int, attribute: tuple[Any, int] | None = None) -> None:
+        super().__init__(size)
         self._file = file
-        super().__init__(file.info.meta.size)
+        self._attribute = attribute
 
     def read_at(self, offset: int, length: int) -> bytes:
-        data: bytes = self._file.read_random(offset, length)
+        data: bytes = self._file.read_random(offset, length, *(self._attribute or ()))
         return data

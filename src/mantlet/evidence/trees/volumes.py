@@ -1,4 +1,5 @@
-"""Disks: partition tables (GPT, MBR with extended partitions), through The Sleuth Kit, and a file system beside one.
+"""Disks: partition tables (GPT, MBR with extended partitions), through The Sleuth Kit, a file system beside one, and
+the older states of a volume that Windows keeps in it.
 
 What a table says of a partition is not believed: its type byte can be changed by anyone, and decides nothing here
 but whether to be silent when nothing opens.
@@ -6,18 +7,57 @@ but whether to be silent when nothing opens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytsk3
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Slice, Stream
+from mantlet.evidence.trees.libyal import Apfs, Hfs, Xfs
+from mantlet.evidence.trees.protocol import Tree
 from mantlet.evidence.trees.tsk import FileSystem, Image
 from mantlet.types import Entry, Reason, Step
 
 # Types that hold no file system by definition (UEFI 2.10 and Microsoft's GPT types).
 _WITHOUT_FILES: Final = (b"Microsoft reserved partition", b"BIOS Boot", b"Linux swap", b"Linux Swap")
+
+_BY_LIBYAL: Final[tuple[tuple[int, bytes, Callable[[Stream], Tree]], ...]] = (
+    (0x400, b"H+", Hfs),
+    (0x400, b"HX", Hfs),
+    (32, b"NXSB", Apfs),
+    (0, b"XFSB", Xfs),
+)
+_MARKS: Final = (
+    (510, b"\x55\xaa"),
+    (512, b"EFI PART"),
+    (0x438, b"\x53\xef"),
+    *((offset, mark) for offset, mark, _ in _BY_LIBYAL),
+)
+_ISO: Final = (0x8001, b"CD001")
+ISO_HEAD: Final = 0x8006
+"""How much of a file's beginning `is_iso` looks at."""
+
+
+def fits(head: bytes) -> bool:
+    """Boot sectors of FAT, exFAT and NTFS, partition tables, and superblocks of other file systems."""
+    return any(head[offset : offset + len(mark)] == mark for offset, mark in _MARKS)
+
+
+def is_iso(stream: Stream, head: bytes) -> bool:
+    """Whether it is an ISO 9660 image, whose mark lies behind a system area of zeros, or of what boots a stick
+    (ECMA-119, 6.2.1): only then is it looked for."""
+    offset, mark = _ISO
+    return not any(head[:16]) and stream.read_at(offset, len(mark)) == mark
+
+
+def open_file_system(stream: Stream) -> Tree:
+    """Raises OSError where there is none that can be read."""
+    head = stream.read_at(0, 0x1000)
+    for offset, mark, opens in _BY_LIBYAL:
+        if head.startswith(mark, offset):
+            return opens(stream)
+    return FileSystem(stream)
 
 
 class Disk:
@@ -30,12 +70,11 @@ class Disk:
         OSError: neither file system nor partition table.
     """
 
+    solid: Final = False
+
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        try:
-            self._files: FileSystem | None = FileSystem(stream)
-        except OSError:
-            self._files = None
+        self._files = _opened(stream)
         self._parts = self._partitions()
         if self._files is None and not self._parts:
             raise OSError("neither a file system nor a partition table")
@@ -51,7 +90,7 @@ class Disk:
             if part.flags == pytsk3.TSK_VS_PART_FLAG_ALLOC:
                 start, size = part.start * block, part.len * block
                 doubtful = self._files is not None or part.desc.startswith(_WITHOUT_FILES)
-                if (start or self._files is None) and (not doubtful or _opens(Slice(self._stream, start, size))):
+                if (start or self._files is None) and (not doubtful or _opened(Slice(self._stream, start, size))):
                     found.append((start, size))
         return found
 
@@ -61,19 +100,18 @@ class Disk:
         if self._files is not None:
             yield from self._files.walk()
 
-    def open(self, step: Step) -> Stream:
+    def open(self, step: Step) -> Stream | Tree:
         if step.kind == "volume":
             for start, size in self._parts:
                 if start == step.at:
                     return Slice(self._stream, start, size)
-        elif self._files is not None:
+        if self._files is not None:
             return self._files.open(step)
         raise RefusedError(Reason.UNREADABLE, "Nothing of that address is on this medium.")
 
 
-def _opens(stream: Stream) -> bool:
+def _opened(stream: Stream) -> Tree | None:
     try:
-        FileSystem(stream)
+        return open_file_system(stream)
     except OSError:
-        return False
-    return True
+        return None

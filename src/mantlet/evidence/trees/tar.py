@@ -1,0 +1,86 @@
+"""Tar archives, plain or within any compression, by the standard library's `tarfile`."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mantlet.errors import RefusedError
+from mantlet.evidence.stream import Memory, Slice, Stream
+from mantlet.settings import IN_MEMORY_BYTES
+from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
+
+_BLOCK: Final = 512
+
+
+def fits(head: bytes) -> bool:
+    """POSIX and GNU archives have a mark (IEEE 1003.1, pax, "ustar Interchange Format"); older ones a checksum only."""
+    if head[257:262] == b"ustar":
+        return True
+    try:
+        stated = int(head[148:156].strip(b" \0"), 8)
+    except ValueError:
+        return False
+    return stated == sum(head[:148]) + 8 * 32 + sum(head[156:_BLOCK]) and head[:1] not in (b"", b"\0")
+
+
+class Tar:
+    """The tree of a tar archive; `at` of a step is where the member's header begins.
+
+    Symbolic and hard links are no entries: what they lead to is listed where it lies, or lies outside.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.solid = stream.sequential
+        self._stream = stream
+
+    def _opened(self, at: int) -> Any:
+        tar: Any = tarfile.TarFile(
+            fileobj=Slice(self._stream), errorlevel=2, encoding="utf-8", errors="surrogateescape"
+        )
+        if at:
+            tar.firstmember, tar.offset = None, at
+        return tar
+
+    def walk(self) -> Iterator[Entry]:
+        tar, at = self._opened(0), 0
+        while True:
+            try:
+                member = tar.next()
+            except (tarfile.TarError, OSError, ValueError) as error:
+                why = f"The archive is damaged or cut short at byte {at:,}: {' '.join(str(error).split())[:100]}."
+                yield _entry(at, "...", 0, None, Absent(Reason.DAMAGED, why))
+                return
+            if member is None:
+                return
+            tar.members.clear()  # which else keeps a million of them
+            at = tar.offset
+            if member.isreg():
+                name = escape(member.name.encode("utf-8", "surrogateescape"))
+                yield _entry(member.offset, name, max(0, member.size), _modified(member), None)
+
+    def open(self, step: Step) -> Stream:
+        tar = self._opened(step.at)
+        member = tar.next()
+        if member is None or not member.isreg():
+            raise OSError("no file of the archive begins there")
+        if not member.issparse():
+            return Slice(self._stream, member.offset_data, member.size)
+        if member.size > IN_MEMORY_BYTES:
+            raise RefusedError(Reason.LIMIT, "The member has holes, and is too large for memory.")
+        file = tar.extractfile(member)
+        return Memory(file.read() if file else b"")
+
+
+def _entry(at: int, name: str, size: int, modified: str | None, absent: Absent | None) -> Entry:
+    times = Times(modified=modified)
+    return Entry(Step("member", at, name), size, Recovery.LIVE, Containment.MEMBER, times, absent)
+
+
+def _modified(member: tarfile.TarInfo) -> str | None:
+    try:
+        return datetime.fromtimestamp(int(member.mtime), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,109 @@
+"""What stages see of one content, and what a page shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TypeVar
+
+from PIL import Image
+
+from mantlet import settings
+from mantlet.errors import RefusedError
+from mantlet.evidence.reach import Reach
+from mantlet.evidence.stream import Memory, Stream
+from mantlet.fingerprint import digests, pdq
+from mantlet.media import clip, picture, probe
+from mantlet.types import Address, Content, Kind, Reason
+
+T = TypeVar("T")
+
+
+class Sight:
+    """What stages see of one content: decoded at most once, however many ask. `data` is None for a long clip."""
+
+    def __init__(self, content: Content, data: bytes | None, stream: Stream) -> None:
+        self.content = content
+        self.data = data
+        self._stream = stream
+
+    @cached_property
+    def _decoded(self) -> picture.Picture | Exception:
+        return _or_error(lambda: picture.decode(self.data or b""))
+
+    @cached_property
+    def _frames(self) -> tuple[clip.Clip, list[tuple[float, bytes, int]]] | Exception:
+        return _or_error(self._read_frames)
+
+    @cached_property
+    def _pdq(self) -> tuple[bytes, int]:
+        return pdq.pdq(self.picture.pixels)
+
+    @property
+    def still(self) -> bool:
+        return self.content.kind is Kind.STILL
+
+    @property
+    def picture(self) -> picture.Picture:
+        return _raised(self._decoded)
+
+    @property
+    def about_clip(self) -> clip.Clip:
+        return _raised(self._frames)[0]
+
+    @property
+    def frames(self) -> list[tuple[float, bytes, int]]:
+        """Key frames of a clip that differ: seconds, PDQ, quality; at most `settings.KEY_FRAMES`."""
+        return _raised(self._frames)[1]
+
+    @property
+    def pdq(self) -> tuple[bytes, int]:
+        """Hash and quality of a still. Raises RefusedError for a damaged one."""
+        if self.picture.damage:
+            raise RefusedError(Reason.DAMAGED, f"Parts of the picture are missing: {self.picture.damage}.")
+        return self._pdq
+
+    def _read_frames(self) -> tuple[clip.Clip, list[tuple[float, bytes, int]]]:
+        if self.content.mime.startswith("image/"):
+            about, frames = clip.animation_frames(self.data or b"")
+        else:
+            about, frames = clip.open_clip(Memory(self.data) if self.data is not None else self._stream)
+        kept: list[tuple[float, bytes, int]] = []
+        for frame in frames:
+            value, quality = pdq.pdq(frame.pixels)
+            if all(pdq.distance(value, other) > settings.PDQ_DISTANCE for _, other, _ in kept):
+                kept.append((round(frame.seconds, 3), value, quality))
+        if not kept:
+            raise RefusedError(Reason.UNREADABLE, "No frame of it can be decoded.")
+        most = settings.KEY_FRAMES
+        return about, [kept[number * len(kept) // most] for number in range(most)] if len(kept) > most else kept
+
+
+def draw(address: Address, reach: Reach, side: int, sha256: str) -> Image.Image:
+    """The picture, or a clip's first key frame, within a square of `side` pixels: for showing, never for storing.
+
+    A picture is refused whose bytes are no longer those scanned, `sha256`; of a clip they are too many to check.
+    """
+    with reach.open(address) as stream:
+        form = probe.probe(stream.read_at(0, probe.HEAD_BYTES))
+        if form is not None and form.kind is Kind.MOVING:
+            pixels = clip.first_frame(stream)
+        else:
+            data = stream.read_at(0, min(stream.size, settings.IN_MEMORY_BYTES))
+            if digests.of_bytes(data).sha256 != sha256:
+                raise RefusedError(Reason.UNREADABLE, "Other bytes lie there now than when it was scanned.")
+            pixels = picture.decode(data).pixels
+        return picture.thumbnail(pixels, side)
+
+
+def _or_error(call: Callable[[], T]) -> T | Exception:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - kept, to be raised to each stage that asks
+        return error
+
+
+def _raised(value: T | Exception) -> T:
+    if isinstance(value, Exception):
+        raise value
+    return value
