@@ -81,15 +81,28 @@ def test_the_fields_of_an_item_are_those_of_the_interface(demo: stick.Stick, run
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wrapper", ["disk.dd.gz", "disk.E01", "split.E01"])
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "disk.dd",
+        "disk.E01",
+        "split.E01",
+        "disk.vmdk",
+        "disk.qcow2",
+        "disk.vhd",
+        "disk.vhdx",
+        "disk.dd.gz",
+        "disk.vhd.gz",
+    ],
+)
 def test_one_disk_in_each_wrapper_gives_every_picture_of_its_truth_and_nothing_else(
     wrapper: str, shared: Path, run: Run, tmp_path: Path
 ) -> None:
     folder = shared / "disks" / "pictures"
     source = folder / wrapper
-    if wrapper.endswith(".gz"):
-        source = tmp_path / "disk.dd"
-        source.write_bytes(gzip.decompress((folder / wrapper).read_bytes()))
+    if not source.exists():
+        source = tmp_path / wrapper
+        source.write_bytes(gzip.decompress((folder / f"{wrapper}.gz").read_bytes()))
     truth = json.loads((folder / "truth.json").read_text())
     run("scan", source, "--case", tmp_path / "case")
     items = run("list", tmp_path / "case", "--json").lines()

@@ -177,15 +177,18 @@ class _Inflated(Stream):
                 break
         return b"".join(pieces)
 
+    def check_end(self) -> None:
+        if self._broken_at is not None:
+            raise OSError(f"the compressed data are damaged or cut short at byte {self._broken_at:,} of what they hold")
+
     def _read(self, length: int) -> bytes:
+        if self._at == self._broken_at:
+            self.check_end()
         try:
-            if self._at == self._broken_at:
-                raise EOFError
             data = self._reader.read(length)
-        except _ERRORS as error:
+        except _ERRORS:
             self._broken_at = self._at
-            text = f"the compressed data are damaged or cut short at byte {self._at:,} of what they hold"
-            raise OSError(text) from error
+            self.check_end()
         self._at += len(data)
         if self._limit is not None and self._at > self._limit:
             raise RefusedError(Reason.LIMIT, f"It grows to more than {self._limit // MIB:,} MiB: likely a bomb.")

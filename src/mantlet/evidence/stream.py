@@ -37,6 +37,9 @@ class Stream(io.RawIOBase):
         """At most `length` bytes from `offset`; fewer only at the end. Raises OSError where they cannot be read."""
         raise NotImplementedError
 
+    def check_end(self) -> None:
+        """Raises OSError where it ends because what lies behind is damaged; only streams that inflate can tell."""
+
     def readable(self) -> bool:
         return True
 
@@ -165,6 +168,9 @@ class Cached(Stream):
 
     def _measure(self) -> int:
         return self._stream.size
+
+    def check_end(self) -> None:
+        self._stream.check_end()
 
     def read_at(self, offset: int, length: int) -> bytes:
         pieces: list[bytes] = []

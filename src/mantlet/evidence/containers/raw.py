@@ -25,10 +25,11 @@ def open_split(source: Source) -> Opened | None:
     if numbered is None:
         return None
     stem, first, digits = numbered[1], int(numbered[2]), len(numbered[2])
-    if first > 1:
-        if source.beside(f"{stem}.{1:0{digits}}"):
-            name = f"{stem}.{1:0{digits}}"
+    for earlier in range(min(first, 2)):
+        name = f"{stem}.{earlier:0{digits}}"
+        if source.beside(name):
             raise RefusedError(Reason.UNREADABLE, f"It is a later part of a split image; give the first part, {name}.")
+    if first > 1:
         return None
     parts: list[Stream] = [source.stream]
     missing = ""

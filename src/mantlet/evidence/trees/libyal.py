@@ -1,6 +1,7 @@
-"""File systems that The Sleuth Kit does not read, or not well: HFS+, APFS, XFS; through the libyal libraries.
+"""File systems that The Sleuth Kit does not read, or not well: HFS+, APFS, XFS, and NTFS of large clusters; through the
+libyal libraries.
 
-libfshfs, libfsapfs and libfsxfs differ in little but names, so one walk serves all three. They list live files only:
+libfshfs, libfsapfs, libfsxfs and libfsntfs differ in little but names, so one walk serves all. They list live files only:
 deleted ones and the snapshots of APFS are not in their interface, and a journal is not replayed. What HFS+ and APFS
 compressed (decmpfs) the libraries decompress. Resource forks and extended attributes are left out: they hold icons and
 settings, no pictures of their own. Symbolic links are not followed: what they name is listed where it lies.
@@ -15,11 +16,12 @@ from typing import Any, Final
 
 import pyfsapfs
 import pyfshfs
+import pyfsntfs
 import pyfsxfs
 
 from mantlet import settings
 from mantlet.evidence.stream import Joined, Library, Slice, Stream
-from mantlet.types import Absent, Entry, Reason, Step, Times, escape
+from mantlet.types import Absent, Entry, Reason, Step, Times, escape, unescape
 
 _FAILURES: Final = (OSError, ValueError, OverflowError, MemoryError)
 """What the libraries raise for what they cannot read: mostly OSError; the others where a number fits nowhere."""
@@ -99,7 +101,7 @@ class _FileSystem:
             yield _absent(number, path, Reason.UNREADABLE, _DAMAGED)
 
     def _times(self, record: Any) -> Times:
-        """UTC in all three; 0 is of a time never set."""
+        """UTC in all; 0 is of a time never set."""
         return Times(*(self._time(record, name) for name in ("creation", "modification", "access")))
 
     def _time(self, record: Any, name: str) -> str | None:
@@ -157,6 +159,45 @@ class Xfs(_FileSystem):
     def __init__(self, stream: Stream) -> None:
         volume = pyfsxfs.open_file_object(stream)
         super().__init__(volume.get_root_directory, volume.get_file_entry_by_inode, pyfsxfs.file_entry.get_inode_number)
+
+
+class Ntfs(_FileSystem):
+    """NTFS that The Sleuth Kit does not take, with clusters over 64 KiB (Windows makes them up to 2 MiB): live files
+    and their alternate data streams. Raises OSError when it is none."""
+
+    _epoch = datetime(1601, 1, 1, tzinfo=UTC)
+    _ticks = 10_000_000
+
+    def __init__(self, stream: Stream) -> None:
+        volume = pyfsntfs.volume()
+        volume.open_file_object(stream)
+        super().__init__(volume.get_root_directory, volume.get_file_entry, _record_number)
+        self._volume = volume
+
+    def _listed(self, record: Any, path: bytes, below: list[tuple[int, bytes]]) -> Iterator[Entry]:
+        number = self._number(record)
+        if record.has_directory_entries_index():
+            below.append((number, path))
+        else:
+            yield Entry(Step("file", number, escape(path)), record.get_size(), times=self._times(record))
+        for index in range(record.get_number_of_alternate_data_streams()):
+            stream = record.get_alternate_data_stream(index)
+            name = (stream.get_name() or "").encode("utf-8", "surrogatepass")
+            yield Entry(
+                Step("stream", number, escape(path + b":" + name)), stream.get_size(), times=self._times(record)
+            )
+
+    def open(self, step: Step) -> Stream:
+        record = self._opened(step.at)
+        if step.kind != "stream":
+            return _File(record)
+        name = unescape(step.name).rpartition(b":")[2].decode("utf-8", "surrogatepass")
+        return _File(record.get_alternate_data_stream_by_name(name))
+
+
+def _record_number(record: Any) -> int:
+    """Without the sequence number, which is the upper 16 bits of a reference."""
+    return int(record.get_file_reference()) & ((1 << 48) - 1)
 
 
 class _ApfsVolume(_FileSystem):

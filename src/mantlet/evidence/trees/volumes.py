@@ -14,7 +14,7 @@ import pytsk3
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Slice, Stream
-from mantlet.evidence.trees.libyal import Apfs, Hfs, Xfs
+from mantlet.evidence.trees.libyal import Apfs, Hfs, Ntfs, Xfs
 from mantlet.evidence.trees.protocol import Tree
 from mantlet.evidence.trees.tsk import FileSystem, Image
 from mantlet.types import Entry, Reason, Step
@@ -57,7 +57,12 @@ def open_file_system(stream: Stream) -> Tree:
     for offset, mark, opens in _BY_LIBYAL:
         if head.startswith(mark, offset):
             return opens(stream)
-    return FileSystem(stream)
+    try:
+        return FileSystem(stream)
+    except OSError:
+        if head.startswith(b"NTFS    ", 3):
+            return Ntfs(stream)
+        raise
 
 
 class Disk:
