@@ -22,6 +22,7 @@ from mantlet.types import Address
 from tests.conftest import Run
 from tests.evidence.ole_writer import compound_file
 from tests.evidence.packing import COMPRESSIONS, cabinet, rar, seven_zipped, tarred, zipped
+from tests.evidence.test_previews import exif, with_segments
 
 COUNT = 50
 Files = Mapping[str, bytes]
@@ -148,3 +149,25 @@ def test_an_archive_or_document_is_an_exhibit_too(name: str, evidence: Path, tmp
     run("scan", evidence / name, "--case", tmp_path / "case", "--as", "tester")
     items = run("list", tmp_path / "case", "--json").lines()
     assert {item["sha256"] for item in items} == {hashlib.sha256(each).hexdigest() for each in pictures(name).values()}
+
+
+def test_a_preview_within_a_picture_is_counted_apart(tmp_path: Path, run: Run) -> None:
+    [thumbnail] = pictures("preview", 1).values()
+    camera = with_segments(exif(thumbnail=thumbnail))
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    (folder / "camera.jpg").write_bytes(camera)
+    (folder / "a.zip").write_bytes(zipped({"camera.jpg": camera}))
+    run("scan", folder, "--case", tmp_path / "case", "--as", "tester")
+    items = run("list", tmp_path / "case", "--json").lines()
+    assert Counter((item["containment"], item["sha256"]) for item in items) == {
+        ("file", hashlib.sha256(camera).hexdigest()): 1,
+        ("member", hashlib.sha256(camera).hexdigest()): 1,
+        ("preview", hashlib.sha256(thumbnail).hexdigest()): 2,
+    }
+    matrix = run("show", tmp_path / "case", "--json").json()
+    assert [(row["distinct"], row["all"]) for row in matrix["totals"]] == [(1, 2)]
+    assert "all but previews" in run("show", tmp_path / "case").out
+    reach = Reach({"EX1": str(folder)})
+    for item in items:
+        assert hashlib.sha256(reach.open(Address.parse(item["address"])).read()).hexdigest() == item["sha256"]

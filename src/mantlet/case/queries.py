@@ -11,7 +11,7 @@ import msgspec
 
 from mantlet.case.case import Case
 from mantlet.errors import UsageError
-from mantlet.types import Address, Reason
+from mantlet.types import Address, Containment, Reason
 
 NEAR: Final = ("pdq", "frames")
 """Ways of matching that say "looks like", against the digests, which say "is"."""
@@ -139,11 +139,15 @@ def known(case: Case, sha256: str) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+_PROPER: Final = f"(i.containment != '{Containment.PREVIEW}')"
+"""A picture, and not what a camera or a program put into one to show it small."""
+
+
 def matrix(case: Case) -> dict[str, Any]:
     """The count matrix: category x kind x recovery x containment, distinct contents and all occurrences.
 
     `counts` splits by recovery and containment, so a content that is both live and deleted is distinct in two of
-    its cells; `totals` counts each content once.
+    its cells; `totals` counts each content once, and none that was found only as a preview within another picture.
     """
     joined = f"""
         FROM item i JOIN content c USING (sha256) LEFT JOIN standing s USING (sha256)
@@ -155,7 +159,7 @@ def matrix(case: Case) -> dict[str, Any]:
         "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3 DESC, 4"
     )
     totals = case.reader.execute(
-        f"SELECT {_CATEGORY} AS category, c.kind, {tallies} {joined} GROUP BY 1, 2 ORDER BY 1, 2"
+        f"SELECT {_CATEGORY} AS category, c.kind, {tallies} {joined} WHERE {_PROPER} GROUP BY 1, 2 ORDER BY 1, 2"
     )
     stacks = case.reader.execute(
         "SELECT count(*) FROM (SELECT stack FROM stack GROUP BY stack HAVING count(*) > 1)"
@@ -235,12 +239,16 @@ def exhibits(case: Case) -> list[dict[str, Any]]:
 
 
 def tally(case: Case) -> dict[str, int]:
-    """Items, distinct contents, how many of those are graded, and known by digest or by look, so far."""
+    """Items, distinct contents and how many of those are graded, previews apart; how many contents are known by digest
+    or by look."""
     read = case.reader.execute
     return {
-        "items": read("SELECT count(*) FROM item").fetchone()[0],
-        "contents": read("SELECT count(*) FROM content").fetchone()[0],
-        "graded": read("SELECT count(*) FROM standing WHERE grade NOT NULL").fetchone()[0],
+        "items": read(f"SELECT count(*) FROM item i WHERE {_PROPER}").fetchone()[0],  # noqa: S608 - our own words
+        "contents": read(f"SELECT count(DISTINCT sha256) FROM item i WHERE {_PROPER}").fetchone()[0],  # noqa: S608
+        "previews": read(f"SELECT count(*) FROM item i WHERE NOT {_PROPER}").fetchone()[0],  # noqa: S608
+        "graded": read(
+            f"SELECT count(DISTINCT sha256) FROM item i JOIN standing USING (sha256) WHERE grade NOT NULL AND {_PROPER}"  # noqa: S608
+        ).fetchone()[0],
         "known": read("SELECT count(DISTINCT sha256) FROM match").fetchone()[0],
         "unread": read("SELECT count(*) FROM unread").fetchone()[0],
     }

@@ -11,6 +11,7 @@ from rich.text import Text
 from mantlet.case import queries
 from mantlet.case.case import Case, open_case
 from mantlet.cli.output import CaseFolder, Json, print_json, results
+from mantlet.types import Containment
 
 
 def show(
@@ -37,11 +38,12 @@ def print_matrix(case: Case, places: bool = False) -> None:
         table.add_column(heading)
     table.add_column("distinct", justify="right")
     table.add_column("all", justify="right")
+    previews = any(row["containment"] == Containment.PREVIEW for row in matrix["counts"])
     for row in matrix["counts"]:
         cells = [row["category"], row["kind"], row["recovery"], row["containment"]]
         table.add_row(*map(Text, cells), f"{row['distinct']:,}", f"{row['all']:,}")
     for row in matrix["totals"]:
-        cells = [row["category"], row["kind"], "all", ""]
+        cells = [row["category"], row["kind"], "all", "all but previews" if previews else ""]
         table.add_row(*map(Text, cells), f"{row['distinct']:,}", f"{row['all']:,}", style="bold")
     if not matrix["counts"]:
         table.add_row("none found", "", "", "", "0", "0")

@@ -1,7 +1,7 @@
 """What an exhibit, or a file inside one, is stored as: from a file to the medium it holds.
 
-`unwrap` takes off one form after another, whatever order they come in (a gzip file of a VMDK), by what the file
-begins with. To add a format, write its file under `containers/` and put it into `FORMS`. Formats that are known and
+`unwrap` takes off one form after another (a gzip file of a VMDK), by what the file begins with, until it comes to a
+disk. To add a format, write its file under `containers/` and put it into `FORMS`. Formats that are known and
 not read are refused by name, so that nobody takes "nothing found" for "nothing there".
 """
 
@@ -77,17 +77,19 @@ def unwrap(source: Source) -> Container:
     if split is not None:
         forms.append("split raw")
         source = replace(source, stream=split.stream)
-    for _ in range(settings.DEPTH):
-        form = form_by_marks(source.stream)
+    for _ in range(settings.DEPTH + 1):
+        try:
+            form = form_by_marks(source.stream)
+        except OSError:  # its first or last bytes are damaged: the others may not be
+            form = None
         opened = _opened(form, source) if form else None
         if form is None or opened is None:
             break
         forms.append(form.name)
-        if opened.stored:  # of what was acquired: this is the medium, whatever it is like
-            stored = opened.stored
-            source = replace(source, stream=opened.stream)
-            break
         source = replace(source, stream=opened.stream, name=Path(source.name).stem)
+        if form.name not in COMPRESSED:  # this is the medium: whoever wrote to it can make it begin like an image
+            stored = opened.stored
+            break
     else:
         raise RefusedError(Reason.LIMIT, f"Images lie more than {settings.DEPTH} deep in each other.")
     return Container(" of ".join(forms) or "raw", source.stream, stored)
@@ -158,7 +160,7 @@ def form_of(path: Path) -> str:
     except RefusedError as error:
         raise EvidenceError(f"{path}: {error}") from None
     except OSError as error:
-        raise EvidenceError(f"{path} cannot be read: {error.strerror}.") from error
+        raise EvidenceError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _form_of_file(path: Path, source: Source) -> str:

@@ -22,6 +22,8 @@ from mantlet.settings import MIB
 from mantlet.types import Reason
 
 _PIECE: Final = 64 * 1024
+_ZSTD_PIECE: Final = 1024
+"""No more at once: 4 bytes of zstd can grow to 128 KiB, and its decoder takes no limit."""
 _FIRST_PIECE: Final = 4096
 _POINTS: Final = 256
 _FIRST_SPACING: Final = 4 * MIB
@@ -106,7 +108,9 @@ class _Lzma(io.RawIOBase):
         pieces: list[bytes] = []
         while size > 0:
             if self._lzma.eof:
-                rest = (self._lzma.unused_data + self._stream.read(_PIECE)).lstrip(b"\0")
+                rest = self._lzma.unused_data
+                while len(rest := rest.lstrip(b"\0")) < len(_XZ) and (more := self._stream.read(_PIECE)):
+                    rest += more
                 if not rest.startswith(_XZ):
                     break
                 self._lzma = lzma.LZMADecompressor(memlimit=_WINDOW)
@@ -124,9 +128,41 @@ def xz(stream: Stream) -> Reader:
     return _Lzma(stream)
 
 
+class _Zstd:
+    """`zstandard`'s own reader takes a file that ends in the middle of a frame for a whole one."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = Slice(stream)
+        self._frame: Any = None
+        self._waiting = b""
+        self._ready = io.BytesIO()
+
+    def read(self, size: int, /) -> bytes:
+        pieces: list[bytes] = []
+        while size > 0:
+            piece = self._ready.read(size)
+            if not piece:
+                self._waiting = self._waiting or self._stream.read(_ZSTD_PIECE)
+                if not self._waiting:
+                    if self._frame is not None:
+                        raise EOFError("it ends in the middle")
+                    break
+                self._inflate()
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def _inflate(self) -> None:
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+        self._ready = io.BytesIO(self._frame.decompress(self._waiting))
+        self._waiting = b""
+        if self._frame.eof:
+            self._waiting, self._frame = self._frame.unused_data, None
+
+
 def zstd(stream: Stream) -> Reader:
-    file: Any = Slice(stream)
-    return zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(file, read_across_frames=True)
+    return _Zstd(stream)
 
 
 _XZ: Final = b"\xfd7zXZ\x00"
@@ -170,8 +206,13 @@ class _Inflated(Stream):
                 return b""
         pieces: list[bytes] = []
         end = offset + length
-        while self._at < end and (self._at != self._broken_at or not pieces):
-            piece = self._read(min(_PIECE, end - self._at))
+        while self._at < end:
+            try:
+                piece = self._read(min(_PIECE, end - self._at))
+            except OSError:
+                if pieces:
+                    break
+                raise
             pieces.append(piece)
             if not piece:
                 break
@@ -186,7 +227,7 @@ class _Inflated(Stream):
             self.check_end()
         try:
             data = self._reader.read(length)
-        except _ERRORS:
+        except (*_ERRORS, OSError):  # bz2 raises OSError
             self._broken_at = self._at
             self.check_end()
         self._at += len(data)

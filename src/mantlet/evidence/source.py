@@ -26,7 +26,8 @@ class RawFile(Stream):
         super().__init__(os.lseek(self._descriptor, 0, os.SEEK_END))
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, offset)
+        length = min(length, self.size - offset)  # `pread` takes the memory for all that is asked for
+        return os.pread(self._descriptor, length, offset) if length > 0 else b""
 
     def close(self) -> None:
         if not self.closed:
@@ -85,6 +86,10 @@ def of_path(path: Path) -> Source:
 
     def beside(name: str) -> Stream | None:
         other = path.parent / name
-        return RawFile(other) if other.is_file() else None
+        try:
+            there = other.is_file()
+        except OSError:  # no name that a file can have
+            return None
+        return RawFile(other) if there else None
 
     return Source(path.name, RawFile(path), beside, is_exhibit=True)

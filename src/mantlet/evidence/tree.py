@@ -94,7 +94,7 @@ def holds(stream: Stream, head: bytes, wanted: Callable[[bytes], bool], within: 
             raise RefusedError(Reason.LIMIT, f"It is compressed more than {DEPTH} times over.")
         inner = inner_head(stream, method[1], ISO_HEAD)
         found = holds(Memory(inner), inner[:HEAD], wanted, within + 1)
-        return found or (Holds(disk=False) if wanted(inner[:HEAD]) else None)
+        return Holds(disk=False) if wanted(inner[:HEAD]) and not (found and found.disk) else found
     if form_by_marks(stream, head):
         return Holds(disk=True)
     form = next((each for each in FORMATS if each.fits(head)), None)
@@ -117,8 +117,8 @@ def open_tree(source: Source) -> Tree:
     disk = source.is_exhibit or not (compressed or container.form == "raw") or is_iso(stream, head)
     fault: Exception | None = None
     for form in FORMATS:
-        if source.is_exhibit and form.opens is previews.Previews:
-            continue  # a picture given as an exhibit is one, before it is what holds its previews
+        if (source.is_exhibit or compressed) and form.opens is previews.Previews:
+            continue  # a picture given as an exhibit, or compressed, is one before it is what holds its previews
         if form.fits(head) or (disk and form is _DISK):
             try:
                 return form.opens(stream)

@@ -14,11 +14,13 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Final, NamedTuple
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.source import MissingPartError, Opened, Source
-from mantlet.evidence.stream import Cached, Stream
+from mantlet.evidence.stream import Stream
 from mantlet.settings import MIB
 from mantlet.types import Reason
 
@@ -28,6 +30,9 @@ _DESCRIPTOR: Final = struct.Struct("<16sQQ40xI")
 _VOLUME: Final = struct.Struct("<4xIIIQ")
 _TABLE: Final = struct.Struct("<I4xQ4xI")
 _LARGEST_CHUNK: Final = 16 * MIB
+_LARGEST_VOLUME: Final = 4096
+_KEPT: Final = 16 * MIB
+"""Bytes of inflated chunks that are kept: a file system's small reads would inflate each chunk many times."""
 _TABLES: Final = 64
 _LOOK_AHEAD: Final = 16
 """How many names behind the last segment are tried, to find one missing in the middle."""
@@ -52,7 +57,7 @@ def open_ewf(source: Source) -> Opened:
         MissingPartError: a segment is missing.
     """
     image = _Ewf(source.name, list(segments(source)))
-    return Opened(Cached(image), image.stored)
+    return Opened(image, image.stored)
 
 
 class _Ewf(Stream):
@@ -68,13 +73,16 @@ class _Ewf(Stream):
         self._firsts = array("Q")
         self._chunks = 0
         self._open: OrderedDict[int, array[int]] = OrderedDict()
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._lost_table = False
         last = b""
         for number in range(len(files)):
             last = self._read_sections(number)
             if last != b"next":
                 break
         if last == b"next":
-            raise MissingPartError(f"{name}: the last segment found is not the last of the image; put it beside it.")
+            later = next(islice(_later_names(name), len(files) - 1, None), "that is next")
+            raise MissingPartError(f"{name}: the segment {later} is missing. Put it beside the others.")
         if not self._chunk:
             raise OSError("it says nothing of the medium it holds")
 
@@ -88,6 +96,8 @@ class _Ewf(Stream):
                 return b""
             name, after, size, _ = _DESCRIPTOR.unpack(head)
             kind: bytes = name.rstrip(b"\0")
+            if self._lost_table and kind != b"table2":
+                return b""
             self._read_section(segment, kind, at + _DESCRIPTOR.size, at + size)
             if kind in (b"next", b"done"):
                 return kind
@@ -98,27 +108,36 @@ class _Ewf(Stream):
     def _read_section(self, segment: int, kind: bytes, at: int, end: int) -> None:
         file = self._files[segment]
         if kind in (b"volume", b"disk", b"data") and not self._chunk:
-            _, per_chunk, per_sector, sectors = _VOLUME.unpack(file.read_at(at, _VOLUME.size))
+            data = file.read_at(at, min(end - at, _LARGEST_VOLUME))
+            if not _is_whole(data):
+                raise OSError(f"what segment {segment + 1} says of the medium is damaged")
+            _, per_chunk, per_sector, sectors = _VOLUME.unpack_from(data)
             self._chunk = per_chunk * per_sector
             self._size = sectors * per_sector
             if not 0 < self._chunk <= _LARGEST_CHUNK or self._size >= 1 << 62:
                 raise OSError("it says of its medium what cannot be")
         elif kind == b"sectors":
             self._sectors_end = end
-        elif kind == b"table":
+        elif kind == b"table" or (kind == b"table2" and self._lost_table):
             count, base, checksum = _TABLE.unpack(file.read_at(at, _TABLE.size))
-            if zlib.adler32(file.read_at(at, _TABLE.size - 4)) != checksum:
-                raise OSError(f"the table at byte {at:,} of segment {segment + 1} is damaged")
+            self._lost_table = zlib.adler32(file.read_at(at, _TABLE.size - 4)) != checksum
+            if self._lost_table:  # `table2` is its copy
+                return
             start = at + _TABLE.size
             data_end = self._sectors_end if self._sectors_end and self._sectors_end <= at else end
             self._firsts.append(self._chunks)
             self._tables.append(_Table(segment, start, count, base, data_end))
             self._chunks += count
         elif kind == b"digest":
-            both = file.read_at(at, 36)
-            self.stored |= {"md5": both[:16].hex(), "sha1": both[16:].hex()}
+            self._store(file.read_at(at, 80), md5=slice(16), sha1=slice(16, 36))
         elif kind == b"hash":
-            self.stored.setdefault("md5", file.read_at(at, 16).hex())
+            self._store(file.read_at(at, 36), md5=slice(16))
+
+    def _store(self, data: bytes, **parts: slice) -> None:
+        """Takes the digests of a section, but none that is damaged, or zero since it was not computed (3.17, 3.18)."""
+        found = {name: data[part] for name, part in parts.items()}
+        if _is_whole(data):
+            self.stored |= {name: value.hex() for name, value in found.items() if any(value)}
 
     def _measure(self) -> int:
         raise OSError("it says nothing of the medium it holds")
@@ -127,12 +146,22 @@ class _Ewf(Stream):
         end, pieces = min(offset + length, self.size), []
         while offset < end:
             number, inside = divmod(offset, self._chunk)
-            piece = self._read_chunk(number)[inside : inside + end - offset]
+            piece = self._keep_chunk(number)[inside : inside + end - offset]
             if not piece:
                 raise OSError(f"the E01 image is cut short at byte {offset:,} of its medium")
             pieces.append(piece)
             offset += len(piece)
         return b"".join(pieces)
+
+    def _keep_chunk(self, number: int) -> bytes:
+        chunk = self._kept.get(number)
+        if chunk is None:
+            chunk = self._kept[number] = self._read_chunk(number)
+            if len(self._kept) * self._chunk > _KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(number)
+        return chunk
 
     def _read_chunk(self, number: int) -> bytes:
         if number >= self._chunks:
@@ -145,11 +174,12 @@ class _Ewf(Stream):
             raise OSError(f"the E01 image is damaged at byte {number * self._chunk:,} of its medium")
         data = self._files[table.segment].read_at(at, end - at)
         if entries[index] >> 31:
-            try:
-                return zlib.decompressobj().decompress(data, self._chunk)
-            except zlib.error:
-                data = b""
-        elif zlib.adler32(memoryview(data)[:-4]) == int.from_bytes(data[-4:], "little"):
+            inflater, chunk = zlib.decompressobj(), b""
+            with suppress(zlib.error):  # one byte more: zlib compares the checksum only if it has room left behind it
+                chunk = inflater.decompress(data, self._chunk + 1)
+            if inflater.eof and len(chunk) <= self._chunk:
+                return chunk
+        elif _is_whole(data) and len(data) - 4 <= self._chunk:
             return data[:-4]
         raise OSError(f"the E01 image is damaged at byte {number * self._chunk:,} of its medium")
 
@@ -166,6 +196,11 @@ class _Ewf(Stream):
             if len(self._open) > _TABLES:
                 self._open.popitem(last=False)
         return found
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether data that end with their own checksum are as they were written."""
+    return zlib.adler32(memoryview(data)[:-4]) == int.from_bytes(data[-4:], "little")
 
 
 def is_later_segment(head: bytes) -> bool:
@@ -189,6 +224,8 @@ def segments(source: Source) -> Iterator[Stream]:
             raise MissingPartError(
                 f"{source.name}: the segment {missing} is missing, and {name} is there. Put it beside the others."
             )
+        elif found.read_at(0, 11) != SIGNATURE + b"\x01" + (number + 2).to_bytes(2, "little"):
+            raise RefusedError(Reason.DAMAGED, f"{name} is not segment {number + 2} of the image, as its name says.")
         else:
             last = number
             yield found
@@ -197,7 +234,7 @@ def segments(source: Source) -> Iterator[Stream]:
 def _later_names(first: str) -> Iterator[str]:
     """`.E02` to `.E99`, then `.EAA` to `.EZZ`, `.FAA` and so on to `.ZZZ` (2.1)."""
     stem, kind = first[:-3], first[-3:-2]
-    if not kind.isalpha() or first[-4:-3] != ".":
+    if not (kind.isascii() and kind.isalpha()) or first[-4:-3] != ".":
         return
     letters = string.ascii_uppercase if kind.isupper() else string.ascii_lowercase
     yield from (f"{stem}{kind}{number:02}" for number in range(2, 100))

@@ -6,6 +6,7 @@ Source: QEMU, docs/interop/qcow2.rst; for version 1, block/qcow.c.
 
 from __future__ import annotations
 
+import io
 import struct
 import threading
 import zlib
@@ -27,6 +28,9 @@ _OFFSET: Final = 0x00FF_FFFF_FFFF_FE00
 _DIRTY_CORRUPT_COMPRESSION: Final = 0b1011
 """Incompatible features that do not change where bytes lie; an external data file and extended L2 entries do."""
 _ZSTD: Final = 1
+_BACKING_FORM: Final = 0xE279_2ACA
+_OTHER_IMAGES: Final = (b"KDMV", b"# Disk DescriptorFile", b"conectix", b"vhdxfile")
+_WINDOW: Final = 8 * MIB
 _TABLES: Final = 256
 _CLUSTERS: Final = 64 * MIB
 
@@ -46,7 +50,14 @@ def _image(source: Source) -> Stream:
     image = _Qcow(source.stream)
     if image.backing:
         below = source.part(image.backing)
-        image.parent = _image(below) if below.stream.read_at(0, len(MARK)) == MARK else below.stream
+        head, form = below.stream.read_at(0, 512), image.backing_form
+        if form in ("qcow", "qcow2") or (not form and head.startswith(MARK)):
+            image.parent = _image(below)
+        elif form == "raw" or (not form and not head.startswith(_OTHER_IMAGES)):
+            image.parent = below.stream
+        else:
+            text = f"The QCOW image stands on {below.name}, which is neither raw nor QCOW itself."
+            raise RefusedError(Reason.UNSUPPORTED, text)
     return image
 
 
@@ -60,6 +71,8 @@ class _Qcow(Stream):
         self.parent: Stream | None = None
         head = stream.read_at(0, 112).ljust(112, b"\0")
         (version,) = struct.unpack_from(">I", head, 4)
+        if not head.startswith(MARK):
+            raise RefusedError(Reason.DAMAGED, "It is no QCOW image, as one that stands on it says.")
         if version == 1:
             name, length, _, size, self._bits, self._l2_bits, crypt, l1 = struct.unpack_from(">QIIQBBxxIQ", head, 8)
             entries = -(-size >> (self._bits + self._l2_bits)) if self._bits in _BITS else 0
@@ -78,7 +91,23 @@ class _Qcow(Stream):
         super().__init__(size)
         self._version = version
         self._l1 = stream.read_at(l1, entries * 8)
-        self.backing = stream.read_at(name, min(length, 1023)).decode("utf-8", "replace") if name else ""
+        text = stream.read_at(name, min(length, 1024)) if name else b""
+        if name and (len(text) != length or length > 1023):
+            raise RefusedError(Reason.DAMAGED, "The QCOW image does not say in full which file it stands on.")
+        self.backing = text.decode("utf-8", "replace")
+        self.backing_form = self._backing_form(head, version, name) if name else ""
+
+    def _backing_form(self, head: bytes, version: int, end: int) -> str:
+        """How the file below is stored, where a header extension says so: it may be raw and begin like an image."""
+        at = 72 if version == 2 else struct.unpack_from(">I", head, 100)[0] if version == 3 else end
+        while at + 8 <= min(end, 1 << self._bits):
+            kind, length = struct.unpack(">II", self._stream.read_at(at, 8))
+            if kind == _BACKING_FORM:
+                return self._stream.read_at(at + 8, min(length, 64)).decode("utf-8", "replace")
+            if not kind:
+                break
+            at += 8 + (length + 7) // 8 * 8
+        return ""
 
     def _check_features(self, head: bytes, version: int) -> None:
         if version < 3:
@@ -147,7 +176,9 @@ class _Qcow(Stream):
             size, data = 1 << self._bits, self._stream.read_at(at, packed)
             try:
                 if self._zstd:
-                    found = zstandard.ZstdDecompressor().decompressobj().decompress(data)[:size]
+                    found = (
+                        zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(io.BytesIO(data)).read(size)
+                    )
                 else:
                     found = zlib.decompressobj(-12).decompress(data, size)
             except (zlib.error, zstandard.ZstdError) as error:

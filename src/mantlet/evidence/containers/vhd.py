@@ -33,7 +33,9 @@ def _file(source: Source) -> Any:
     file = pyvhdi.file()
     file.open_file_object(source.stream)
     if file.disk_type == pyvhdi.disk_types.DIFFERENTIAL:
-        parent = _file(source.part(file.parent_filename or ""))
+        if not file.parent_filename:
+            raise RefusedError(Reason.UNSUPPORTED, "The virtual disk stands on another, and does not name it.")
+        parent = _file(source.part(file.parent_filename))
         if parent.identifier != file.parent_identifier:
             raise RefusedError(Reason.UNREADABLE, "The virtual disk beside it is not the parent it was made of.")
         file.set_parent(parent)

@@ -1,7 +1,7 @@
 """File systems that The Sleuth Kit does not read, or not well: HFS+, APFS, XFS, and NTFS of large clusters; through the
 libyal libraries.
 
-libfshfs, libfsapfs, libfsxfs and libfsntfs differ in little but names, so one walk serves all. They list live files only:
+libfshfs, libfsapfs, libfsxfs and libfsntfs differ in little but names, so one walk serves all. They list live files:
 deleted ones and the snapshots of APFS are not in their interface, and a journal is not replayed. What HFS+ and APFS
 compressed (decmpfs) the libraries decompress. Resource forks and extended attributes are left out: they hold icons and
 settings, no pictures of their own. Symbolic links are not followed: what they name is listed where it lies.

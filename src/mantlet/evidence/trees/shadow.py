@@ -28,7 +28,7 @@ import pyvshadow
 from numpy.typing import NDArray
 
 from mantlet.errors import RefusedError
-from mantlet.evidence.stream import Library, Slice, Stream
+from mantlet.evidence.stream import Joined, Library, Memory, Slice, Stream
 from mantlet.evidence.trees.allocation import Allocated, allocation
 from mantlet.evidence.trees.tsk import FileSystem, _attributes, _runs
 from mantlet.settings import MIB
@@ -49,6 +49,8 @@ _STORE: Final = 3
 """The type of a catalog entry that says where a store is."""
 _SNAPSHOTS: Final = 512
 """Snapshots of one volume, at most; Windows keeps 64 (Microsoft, "Volume Shadow Copy Service", limits)."""
+_EXCLUSIVE: Final = 0x03
+"""Flags that no block has together: forwarder and overlay ("Store block descriptor flags", notes)."""
 _COPIES: Final = 2_000_000
 """Blocks in all stores of a volume, at most: 30 GiB of copies. They take some 250 bytes of memory each."""
 _COMPARED: Final = 16 * MIB
@@ -119,14 +121,18 @@ def _numbers(stream: Stream, offset: int, most: int) -> Numbers:
     """The numbers of the blocks in a block list ("Block descriptor"), whatever their flags say: one that is not used,
     or that stands for another, is then read once more than needed.
 
-    Read here and not through libvshadow, which takes 8 s for 100,000 of them: it counts from the first for each.
+    Read here and not through libvshadow, which takes 8 s for 100,000 of them, as it counts from the first for each; and
+    before it reads any, as a forwarder that is also an overlay makes it write to memory it has freed.
 
     Raises:
+        OSError: the list is damaged.
         RefusedError: there are more than `most`.
     """
     found, count = [np.zeros(0, dtype=np.uint64)], 0
     for block in _chain(stream, offset, _BLOCK_LIST):
         descriptors = np.frombuffer(block, dtype="<u8", offset=_RECORD).reshape(-1, 4)
+        if (descriptors[:, 3] & _EXCLUSIVE == _EXCLUSIVE).any():
+            raise OSError("the shadow copies are damaged: a block stands both for another and for a part of one")
         offsets = descriptors[descriptors.any(axis=1), 0]
         found.append(offsets[offsets < stream.size] // BLOCK)
         count += len(found[-1])
@@ -180,7 +186,7 @@ class Shadows:
         if not self._catalog:
             return []
         volume = pyvshadow.volume()
-        volume.open_file_object(Slice(self._stream))  # a position of its own
+        volume.open_file_object(_with_boot_copy(self._stream))
         return [volume.get_store(index) for index in range(min(volume.number_of_stores, _SNAPSHOTS + 1))]
 
     def walk(self) -> Iterator[Entry]:
@@ -236,6 +242,14 @@ class Shadows:
         """Raises OSError where it cannot be read, RefusedError where there is too much of it."""
         stream = _Snapshot(self._stream, self._stores[index], self.copied(index, len(self) - 1))
         return _State(stream, FileSystem(stream))
+
+
+def _with_boot_copy(stream: Stream) -> Stream:
+    """The volume, with a position of its own, and with the copy of its boot sector that NTFS keeps behind the last
+    sector it counts: libvshadow insists on it, and an image of a logical drive ends before it."""
+    sector, sectors = struct.unpack_from("<H27xQ", stream.read_at(0, 512).ljust(512, b"\0"), 11)
+    missing = stream.size == sector * sectors
+    return Joined([stream, Memory(stream.read_at(0, sector))]) if missing else Slice(stream)
 
 
 def _moment(ticks: int) -> str | None:

@@ -15,7 +15,8 @@ import pytsk3
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Slice, Stream
 from mantlet.evidence.trees.libyal import Apfs, Hfs, Ntfs, Xfs
-from mantlet.evidence.trees.protocol import Tree
+from mantlet.evidence.trees.protocol import Neighbours, Tree
+from mantlet.evidence.trees.shadow import Shadows
 from mantlet.evidence.trees.tsk import FileSystem, Image
 from mantlet.types import Entry, Reason, Step
 
@@ -80,6 +81,7 @@ class Disk:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._files = _opened(stream)
+        self._shadows = Shadows(stream) if isinstance(self._files, FileSystem) else None
         self._parts = self._partitions()
         if self._files is None and not self._parts:
             raise OSError("neither a file system nor a partition table")
@@ -104,15 +106,23 @@ class Disk:
             yield Entry(Step("volume", start), size)
         if self._files is not None:
             yield from self._files.walk()
+        if self._shadows is not None:
+            yield from self._shadows.walk()
 
     def open(self, step: Step) -> Stream | Tree:
         if step.kind == "volume":
             for start, size in self._parts:
                 if start == step.at:
                     return Slice(self._stream, start, size)
+        if step.kind == "shadow" and self._shadows is not None and isinstance(self._files, FileSystem):
+            return self._shadows.open(step, self._files)
         if self._files is not None:
             return self._files.open(step)
         raise RefusedError(Reason.UNREADABLE, "Nothing of that address is on this medium.")
+
+    def beside(self, step: Step, name: str) -> Stream | None:
+        """The file of that name in the folder of an entry."""
+        return self._files.beside(step, name) if isinstance(self._files, Neighbours) else None
 
 
 def _opened(stream: Stream) -> Tree | None:
