@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks import pictures
+from benchmarks import pictures, reading
 
 ROUNDS: Final = 3
 WORKERS: Final = 2
@@ -61,6 +61,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="mantlet-bench-") as folder:
         results = [_compare(each, Path(folder)) for each in COMPARISONS]
+        results += _compare_reading(Path(folder))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"\nWritten to {RESULTS}.")
@@ -101,6 +102,34 @@ def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "ours_wall": round(statistics.median(cost.wall for cost in ours), 3),
         "peer_wall": round(statistics.median(cost.wall for cost in peer), 3),
     }
+
+
+def _compare_reading(folder: Path) -> list[dict[str, Any]]:
+    """Walk and read alone, the start of Python left out by reading an empty folder first."""
+    names = {"walk and read, raw": ("disk.dd", 3.0), "walk and read, E01": ("disk.E01", 7.5)}
+    common = {"peer_name": "tsk_recover -e, files written", "unit": "s CPU a GB of medium", "machine": _machine()}
+    if lacks := reading.missing():
+        print(f"walk and read: left out, since {', '.join(lacks)} is not installed.")
+        why = f"not installed: {', '.join(lacks)}"
+        return [{"name": name, **common, "ours": None, "peer": None, "ratio": None, "skipped": why} for name in names]
+    reading.disk(folder)
+    results, gigabytes = [], reading.SIZE / 1e9
+    start = min(_cost([sys.executable, "-m", "benchmarks.reading", str(folder / "empty")], 1, folder).cpu for _ in "12")
+    for name, (file, goal) in names.items():
+        ours, peer = list[float](), list[float]()
+        for _ in range(ROUNDS):
+            cost = _cost([sys.executable, "-m", "benchmarks.reading", str(folder / file)], 1, folder).cpu
+            ours.append((cost - start) / 1000 / gigabytes)
+            command = ["tsk_recover", "-e", str(folder / file), str(folder / "recovered")]
+            peer.append(_cost(command, 1, folder).cpu / 1000 / gigabytes)
+            shutil.rmtree(folder / "recovered")
+        mine, theirs = statistics.median(ours), statistics.median(peer)
+        print(
+            f"{name}: ours {mine:.2f}, tsk_recover {theirs:.2f} s CPU a GB, at most {goal} (ratio {theirs / mine:.1f})"
+        )
+        figures = {"ours": round(mine, 3), "peer": round(theirs, 3), "ratio": round(theirs / mine, 2), "goal": goal}
+        results.append({"name": name, **common, **figures, "rounds": ROUNDS})
+    return results
 
 
 def _scan(evidence: Path, count: int, folder: Path) -> Cost:
