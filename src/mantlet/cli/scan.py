@@ -61,7 +61,7 @@ def scan(
                 total=state.listed_bytes,
                 completed=state.examined_bytes,
                 text=text,
-                left=f"about {_in_time(left)} left",
+                left=f"about {_in_time(left)} left" if state.examined_bytes else "",
             )
 
         try:

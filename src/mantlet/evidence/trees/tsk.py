@@ -86,16 +86,16 @@ class FileSystem:
     solid: Final = False
 
     def __init__(self, stream: Stream) -> None:
-        self._fs = pytsk3.FS_Info(Image(stream))
-        self._kind = self._fs.info.ftype
-        self._root = self._fs.info.root_inum
-        self._orphans = self._fs.info.last_inum  # TSK's virtual $OrphanFiles folder is its last record
+        self.fs = pytsk3.FS_Info(Image(stream))
+        self._kind = self.fs.info.ftype
+        self._root = self.fs.info.root_inum
+        self._orphans = self.fs.info.last_inum  # TSK's virtual $OrphanFiles folder is its last record
         self._indexed = self._kind in _EXT
         self._sequences = 1 << (16 if self._kind == pytsk3.TSK_FS_TYPE_NTFS else 32)
 
     @cached_property
     def _allocated(self) -> Allocated | None:
-        return allocation(self._fs)
+        return allocation(self.fs)
 
     def walk(self) -> Iterator[Entry]:
         return by_position(self._listed())
@@ -108,7 +108,7 @@ class FileSystem:
                 yield from self._walk(record, path, Recovery.LIVE, seen)
             elif record not in seen.named:
                 seen.named.add(record)
-                yield from self._content(self._fs.open_meta(inode=record), record, path, meta, Recovery.LIVE)
+                yield from self._content(self.fs.open_meta(inode=record), record, path, meta, Recovery.LIVE)
         yield from self._walk(self._orphans, b"/$OrphanFiles", Recovery.DELETED, seen)
 
     def _walk(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[_Placed]:
@@ -120,7 +120,7 @@ class FileSystem:
             if path.count(b"/") > settings.TREE_DEPTH:
                 yield _unlisted(record, path, Reason.LIMIT, f"Folders are nested over {settings.TREE_DEPTH} deep.")
                 return
-            listing = list(self._fs.open_dir(inode=record))
+            listing = list(self.fs.open_dir(inode=record))
         except OSError:
             yield from self._unlistable(record, path, recovery, seen)
             return
@@ -169,7 +169,7 @@ class FileSystem:
             return None, None
         if meta is None:
             try:
-                meta = self._fs.open_meta(inode=name.meta_addr).info.meta
+                meta = self.fs.open_meta(inode=name.meta_addr).info.meta
             except OSError:
                 return None, Recovery.DELETED if stale else Recovery.LIVE
             if meta.seq != (name.meta_seq + 1) % self._sequences:
@@ -181,28 +181,27 @@ class FileSystem:
 
     def _content(self, file: Any, record: int, path: bytes, meta: Any, recovery: Recovery) -> Iterator[_Placed]:
         """A file that can be read, and its streams."""
-        attributes = _attributes(file)
-        yield _start(attributes), self._entry("file", record, path, meta, meta.size, recovery)
+        yield _start(attributes(file)), self._entry("file", record, path, meta, meta.size, recovery)
         yield from self._streams(file, record, path, meta, recovery)
 
     def _streams(self, file: Any, record: int, path: bytes, meta: Any, recovery: Recovery) -> Iterator[_Placed]:
         """Alternate data streams of NTFS, of folders too; one of holes only (`$BadClus:$Bad`) holds nothing."""
         if self._kind != pytsk3.TSK_FS_TYPE_NTFS:
             return
-        for attribute in _attributes(file):
+        for attribute in attributes(file):
             name = attribute.info.name
             if attribute.info.type != pytsk3.TSK_FS_ATTR_TYPE_NTFS_DATA or not name or not attribute.info.size:
                 continue
             resident = int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES
-            if not resident and not any(not sparse for _, _, sparse in _runs(attribute)):
+            if not resident and not any(not sparse for _, _, sparse in runs(attribute)):
                 continue
             if recovery is Recovery.LIVE or not self._overwritten(attribute, attribute.info.size):
                 full = path + b":" + name
                 yield _start([attribute]), self._entry("stream", record, full, meta, attribute.info.size, recovery)
 
     def _deleted(self, record: int, path: bytes, meta: Any) -> Iterator[_Placed]:
-        file = self._fs.open_meta(inode=record)
-        content = next((each for each in _attributes(file) if _is_content(each)), None)
+        file = self.fs.open_meta(inode=record)
+        content = next((each for each in attributes(file) if _is_content(each)), None)
         if not meta.size:  # ext3 and ext4 wipe it; a nameless record (orphan) without content says nothing at all
             if not path.startswith(b"/$OrphanFiles"):
                 yield _absent(record, path, Recovery.DELETED, Reason.GONE, _GONE)
@@ -214,11 +213,11 @@ class FileSystem:
     def _overwritten(self, attribute: Any, size: int) -> bool:
         if int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES:
             return False
-        runs = list(_runs(attribute))
-        if sum(length for _, length, _ in runs) * self._fs.info.block_size < size:
+        pieces = list(runs(attribute))
+        if sum(length for _, length, _ in pieces) * self.fs.info.block_size < size:
             return True  # nothing says where all of it is
         return self._allocated is not None and any(
-            self._allocated(start, length) for start, length, sparse in runs if not sparse
+            self._allocated(start, length) for start, length, sparse in pieces if not sparse
         )
 
     def _unlistable(self, record: int, path: bytes, recovery: Recovery, seen: _Seen) -> Iterator[_Placed]:
@@ -227,8 +226,8 @@ class FileSystem:
         if recovery is Recovery.LIVE:
             yield _unlisted(record, path or b"/", Reason.UNREADABLE, "The folder cannot be listed: it is damaged.")
         elif record == self._orphans and self._kind == pytsk3.TSK_FS_TYPE_EXT2:
-            for number in range(self._fs.info.first_inum, self._orphans):
-                meta = self._fs.open_meta(inode=number).info.meta
+            for number in range(self.fs.info.first_inum, self._orphans):
+                meta = self.fs.open_meta(inode=number).info.meta
                 is_free = not int(meta.flags) & pytsk3.TSK_FS_META_FLAG_ALLOC
                 if is_free and meta.size and meta.type == pytsk3.TSK_FS_META_TYPE_REG and number not in seen.deleted:
                     yield from self._deleted(number, f"{path.decode()}/OrphanFile-{number}".encode(), meta)
@@ -252,11 +251,11 @@ class FileSystem:
             return None
 
     def open(self, step: Step) -> Stream:
-        file = self._fs.open_meta(inode=step.at)
+        file = self.fs.open_meta(inode=step.at)
         if step.kind != "stream":
             return File(file, file.info.meta.size)
         name = unescape(step.name).rpartition(b"/")[2]
-        for attribute in _attributes(file):
+        for attribute in attributes(file):
             if attribute.info.name and name.endswith(b":" + attribute.info.name):
                 return File(file, attribute.info.size, (attribute.info.type, attribute.info.id))
         raise OSError("the file has no such stream")
@@ -265,7 +264,7 @@ class FileSystem:
         """The live file of that name in the folder of an entry."""
         folder = unescape(step.name).rpartition(b"/")[0].decode("utf-8", "replace")
         try:
-            file = self._fs.open(f"{folder}/{name}")
+            file = self.fs.open(f"{folder}/{name}")
         except OSError:
             return None
         is_file = file.info.meta is not None and file.info.meta.type == pytsk3.TSK_FS_META_TYPE_REG
@@ -280,7 +279,7 @@ def _unlisted(record: int, path: bytes, reason: Reason, detail: str) -> _Placed:
     return _absent(record, path, Recovery.LIVE, reason, detail)
 
 
-def _attributes(file: Any) -> list[Any]:
+def attributes(file: Any) -> list[Any]:
     """The attributes of a file as The Sleuth Kit can read them; it stops at a damaged one."""
     found = []
     try:
@@ -295,7 +294,7 @@ def _is_content(attribute: Any) -> bool:
     return attribute.info.type in _CONTENT and not attribute.info.name
 
 
-def _runs(attribute: Any) -> Iterator[tuple[int, int, bool]]:
+def runs(attribute: Any) -> Iterator[tuple[int, int, bool]]:
     """First block, blocks, and whether it is a hole, of each run."""
     for run in attribute:
         yield run.addr, run.len, bool(int(run.flags) & pytsk3.TSK_FS_ATTR_RUN_FLAG_SPARSE)
@@ -305,7 +304,7 @@ def _start(attributes: list[Any]) -> int:
     """The first block of a file's content."""
     for attribute in attributes:
         if not int(attribute.info.flags) & pytsk3.TSK_FS_ATTR_RES and attribute.info.type in _CONTENT:
-            return next((start for start, _, sparse in _runs(attribute) if not sparse), 0)
+            return next((start for start, _, sparse in runs(attribute) if not sparse), 0)
     return 0
 
 
