@@ -109,7 +109,8 @@ class Worker:
 
     def overdue(self, seconds: float, listening: float) -> bool:
         """Whether it has been at one entry for that long; time before `listening` does not count."""
-        return bool(self.clock[1] > 0) and time.monotonic() - max(self.clock[1], listening) > seconds
+        since = self.clock[1]  # read once: the worker may set it to 0 meanwhile
+        return bool(since > 0) and time.monotonic() - max(since, listening) > seconds
 
     def end(self) -> int | None:
         """Ends the process if it still runs; its exit code (negative: the signal that ended it)."""
