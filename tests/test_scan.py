@@ -196,6 +196,23 @@ def test_an_exhibit_that_moved_is_pointed_to_once_its_digest_agrees(
     run("verify", tmp_path / "case")
 
 
+def test_a_folder_that_moved_is_pointed_to_once_every_picture_in_it_agrees(run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    (first / "a.jpg").write_bytes(saved(scene(200, 150), "JPEG"))
+    with zipfile.ZipFile(first / "b.zip", "w") as archive:
+        archive.writestr("b.jpg", saved(scene(200, 150, 2), "JPEG"))
+    run("scan", first, "--case", tmp_path / "case")
+    shutil.copytree(first, second)
+    with zipfile.ZipFile(second / "b.zip", "w") as archive:
+        archive.writestr("b.jpg", saved(scene(200, 150, 3), "JPEG"))
+    moved = run("exhibit", tmp_path / "case", "--moved", f"EX1={second}", code=4)
+    assert "b.zip!member:0:b.jpg has other content" in moved.err
+    shutil.copy(first / "b.zip", second)
+    run("exhibit", tmp_path / "case", "--moved", f"EX1={second}")
+    run("verify", tmp_path / "case")
+
+
 def bad_folder(folder: Path) -> set[str]:
     """Bad files among good ones; returns the names of the good."""
     folder.mkdir()

@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -263,20 +264,28 @@ def _check_stated(rows: Rows, stages: dict[str, tuple[int, str]]) -> None:
         messages.check_value(finding)
 
 
-def read_whole(path: str, algorithms: list[str]) -> tuple[dict[str, str], int]:
-    """Digests and size of the medium at `path`, read in a boxed worker. Raises EvidenceError."""
-    worker = Worker()
-    try:
-        worker.send(ReadWhole({"E": path}, algorithms))
-        answer = worker.receive()
-    except (EOFError, OSError, ValueError) as error:
-        raise EvidenceError(f"{path} cannot be read: the process that read it ended abruptly.") from error
-    finally:
-        worker.end()
-    if not isinstance(answer, HasRead) or answer.fault or set(answer.digests) != set(algorithms):
-        fault = answer.fault if isinstance(answer, HasRead) else "no answer came"
-        raise EvidenceError(f"{path} cannot be read to its end. {fault}".rstrip())
-    return answer.digests, answer.size
+class Reader:
+    """A boxed worker that reads evidence for its digest, so that the process that owns the case parses none."""
+
+    def __init__(self, exhibit: str, path: Path) -> None:
+        self._path = path
+        self._exhibits = {exhibit: str(path)}
+        self._worker = Worker()
+
+    def digests(self, address: Address, algorithms: list[str]) -> tuple[dict[str, str], int]:
+        """Digests and size of what lies at `address`. Raises EvidenceError; after that, make a new one."""
+        try:
+            self._worker.send(ReadWhole(self._exhibits, address, algorithms))
+            answer = self._worker.receive()
+        except (EOFError, OSError, ValueError) as error:
+            raise EvidenceError(f"{self._path} cannot be read: the process that read it ended abruptly.") from error
+        if not isinstance(answer, HasRead) or answer.fault or set(answer.digests) != set(algorithms):
+            fault = answer.fault if isinstance(answer, HasRead) else "no answer came"
+            raise EvidenceError(f"{self._path} cannot be read to its end. {fault}".rstrip())
+        return answer.digests, answer.size
+
+    def close(self) -> None:
+        self._worker.end()
 
 
 class Drawer:

@@ -78,14 +78,15 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class ReadWhole(msgspec.Struct, frozen=True, tag=True):
-    """Asks for digests of the whole medium of the one exhibit in `exhibits`."""
+    """Asks for digests of what lies at an address: of the whole medium, where that is an exhibit alone."""
 
     exhibits: dict[str, str]
+    address: Address
     algorithms: list[str]
 
 
 class HasRead(msgspec.Struct, frozen=True, tag=True):
-    """Algorithm -> hex, and the medium's size in bytes; or the sentence why there is none."""
+    """Algorithm -> hex, and the size in bytes; or the sentence why there is none."""
 
     digests: dict[Algorithm, Digest]
     size: Count

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,7 @@ from mantlet.case.matching import Matcher, match
 from mantlet.engine import local
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
 from mantlet.evidence.container import form_of
-from mantlet.evidence.reach import Reach
 from mantlet.evidence.source import RawFile
-from mantlet.fingerprint import digests
 from mantlet.governance.ledger import now
 from mantlet.types import Address, Node, Rows, Task
 
@@ -185,7 +183,8 @@ def _register_one(case: Case, path: Path, identity: str | None, reference: str |
 def medium_digests(path: Path, algorithms: Iterable[str]) -> tuple[dict[str, str], int]:
     """The digests and the size of the medium at `path`. Raises EvidenceError."""
     form_of(path)
-    return local.read_whole(str(path), list(algorithms))
+    with closing(local.Reader("E", path)) as reader:
+        return reader.digests(Address("E"), list(algorithms))
 
 
 def move_exhibit(case: Case, identity: str, path: Path) -> None:
@@ -214,13 +213,12 @@ def move_exhibit(case: Case, identity: str, path: Path) -> None:
 
 
 def _check_folder(case: Case, exhibit: Exhibit, path: Path) -> None:
-    """A folder has no digest of its own: every live file that holds a picture must have its recorded digest."""
-    reach = Reach({exhibit.id: str(path)})
-    for row in case.reader.execute("SELECT address, sha256 FROM item WHERE exhibit = ?", (exhibit.id,)):
-        try:
-            with reach.open(Address.parse(row["address"])) as stream:
-                found = digests.of_stream(stream, lambda: None).sha256
-        except (OSError, MantletError) as error:
-            raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} is not there.") from error
-        if found != row["sha256"]:
-            raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} has other content.")
+    """A folder has no digest of its own: every item in it must have its recorded digest."""
+    with closing(local.Reader(exhibit.id, path)) as reader:
+        for row in case.reader.execute("SELECT address, sha256 FROM item WHERE exhibit = ?", (exhibit.id,)):
+            try:
+                found, _ = reader.digests(Address.parse(row["address"]), ["sha256"])
+            except EvidenceError as error:
+                raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} is not there.") from error
+            if found["sha256"] != row["sha256"]:
+                raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} has other content.")

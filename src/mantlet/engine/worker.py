@@ -117,10 +117,10 @@ def _end_with_engine() -> None:
 
 def _read_whole(request: ReadWhole, reach: Reach) -> HasRead:
     try:
-        medium = digests.Whole(reach.container(next(iter(request.exhibits))).stream, request.algorithms)
-        for _ in medium.read():
+        whole = digests.Whole(reach.open(request.address), request.algorithms)
+        for _ in whole.read():
             pass
-        return HasRead(medium.digests(), medium.size)
+        return HasRead(whole.digests(), whole.size)
     except Exception as error:  # noqa: BLE001 - the boundary around one medium
         return HasRead({}, 0, pipeline.absent_for(error).detail)
 

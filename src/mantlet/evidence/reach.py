@@ -114,6 +114,9 @@ class _Medium(Stream):
     def _measure(self) -> int:
         return self._stream.size
 
+    def check_end(self) -> None:
+        self._stream.check_end()
+
     def read_at(self, offset: int, length: int) -> bytes:
         self._reach.on_read()
         return self._stream.read_at(offset, length)
