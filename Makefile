@@ -20,6 +20,10 @@ check: $(VENV)/test.done
 acceptance: $(VENV)/test.done
 	$(BIN)/python -m tests.acceptance
 
+# Damaged images and archives without end, until Ctrl-C; what a scan did not withstand is kept in fuzz-findings/.
+fuzz: $(VENV)/test.done
+	$(BIN)/python -m tests.acceptance.fuzz
+
 # Against peers, as ratios in one run; writes benchmarks/results/latest.json.
 bench: $(VENV)/bench.done
 	$(BIN)/python -m benchmarks.run

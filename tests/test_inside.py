@@ -171,3 +171,70 @@ def test_a_preview_within_a_picture_is_counted_apart(tmp_path: Path, run: Run) -
     reach = Reach({"EX1": str(folder)})
     for item in items:
         assert hashlib.sha256(reach.open(Address.parse(item["address"])).read()).hexdigest() == item["sha256"]
+
+
+CHECKED = ["stored.zip", "deflated.zip", "a.tar", "a.tar.gz", "a.tar.bz2", "a.tar.xz", "a.tar.zst", "a.7z", "a.rar"]
+"""Formats with checksums, at least over what says where their members are."""
+
+
+def test_what_a_damaged_archive_no_longer_gives_is_never_lost_in_silence(tmp_path: Path, run: Run) -> None:
+    folder, damage = tmp_path / "evidence", random.Random(7)
+    folder.mkdir()
+    for name in CHECKED:
+        whole = KINDS[name](pictures(name, 3))
+        for number in range(12):
+            data = bytearray(whole)
+            if number % 3 == 0:
+                del data[damage.randrange(len(data) // 3, len(data) - 1) :]
+            else:
+                data[damage.randrange(min(600, len(data) // 2), len(data))] ^= 1 << damage.randrange(8)
+            (folder / f"{number:02} {name}").write_bytes(data)
+    run("scan", folder, "--case", tmp_path / "case", "--as", "tester", code=1)
+    given = Counter(
+        Address.parse(item["address"]).steps[0].name for item in run("list", tmp_path / "case", "--json").lines()
+    )
+    places = run("show", tmp_path / "case", "--unread", "--json").json()["unread_places"]
+    told = {Address.parse(row["address"]).steps[0].name for row in places}
+    files = {path.name for path in folder.iterdir()}
+    assert {name for name in files - told if given[name] < 3} == set()
+    assert told <= files
+
+
+def test_lost_members_and_parts_are_told(tmp_path: Path, run: Run) -> None:
+    """Each of these once gave nothing, and no reason."""
+    folder = tmp_path / "evidence"
+    folder.mkdir()
+    members = pictures("told", 3)
+    picture = next(iter(members.values()))
+    tar, zip_file = tarred(members), zipped(members)
+    header = bytearray(tar)
+    header[tar.index(b"01.jpg") + 148] ^= 1  # the checksum of the second member's header
+    (folder / "header.tar").write_bytes(header)
+    (folder / "two.tar").write_bytes(tar + tarred(pictures("more", 2)))
+    count = bytearray(zip_file)
+    count[-14:-10] = bytes(4)
+    (folder / "count.zip").write_bytes(count)
+    (folder / "end.zip").write_bytes(zip_file + b"PK\x05\x06" + bytes(18))
+    flipped = bytearray(zip_file)
+    flipped[zip_file.index(picture) + 300] ^= 1
+    (folder / "crc.zip").write_bytes(flipped)
+    (folder / "cut.jpg.gz").write_bytes(COMPRESSIONS["gz"](picture)[:-30])
+    (folder / "cut.tar.gz").write_bytes(COMPRESSIONS["gz"](tar)[:-200])
+    (folder / "album.001").write_bytes(zip_file)
+    (folder / "album.002").write_bytes(zipped(pictures("album", 2)))
+    (folder / "alone.E02").write_bytes(b"EVF\x09\x0d\x0a\xff\x00\x01\x02\x00\x00\x00" + bytes(500))
+    (folder / "a.dmg").write_bytes(bytes(70_000) + b"koly" + bytes(508))
+    (folder / "long.tar").write_bytes(tarred({"x" * 100_000 + ".jpg": picture, "b.jpg": picture}))
+    run("scan", folder, "--case", tmp_path / "case", "--as", "tester", code=1)
+    given = Counter(
+        Address.parse(item["address"]).steps[0].name for item in run("list", tmp_path / "case", "--json").lines()
+    )
+    places = run("show", tmp_path / "case", "--unread", "--json").json()["unread_places"]
+    told = Counter(Address.parse(row["address"]).steps[0].name for row in places)
+    assert given == {
+        "header.tar": 2, "two.tar": 5, "count.zip": 3, "end.zip": 3, "crc.zip": 3, "cut.jpg.gz": 1, "cut.tar.gz": 2,
+        "album.001": 3, "album.002": 2, "long.tar": 1,
+    }  # fmt: skip
+    assert set(told) == {
+        "header.tar", "count.zip", "crc.zip", "cut.jpg.gz", "cut.tar.gz", "alone.E02", "a.dmg", "long.tar",
+    }  # fmt: skip

@@ -210,7 +210,11 @@ def test_a_folder_that_moved_is_pointed_to_once_every_picture_in_it_agrees(run: 
     assert "b.zip!member:0:b.jpg has other content" in moved.err
     shutil.copy(first / "b.zip", second)
     run("exhibit", tmp_path / "case", "--moved", f"EX1={second}")
-    run("verify", tmp_path / "case")
+    assert "each of its 2 pictures and clips" in run("verify", tmp_path / "case").out
+    data = bytearray((second / "a.jpg").read_bytes())
+    data[-100] ^= 1
+    (second / "a.jpg").write_bytes(data)
+    assert "a.jpg has other content" in run("verify", tmp_path / "case", code=4).err
 
 
 def bad_folder(folder: Path) -> set[str]:

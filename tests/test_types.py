@@ -166,7 +166,7 @@ def test_the_name_for_people_is_safe_to_show(name: bytes) -> None:
         ("EX1!file:1:/a.zip!member:3:deep/b%21.jpg", "b!.jpg"),
         ("EX1!file:1:/50%25.jpg", "50%.jpg"),
         ("EX1!file:1:/a%0Ab%FF.jpg", "a\ufffdb\ufffd.jpg"),
-        ("EX1!volume:512", ""),
+        ("EX1!volume:512", "EX1"),
         ("EX1", "EX1"),
     ],
 )

@@ -92,6 +92,9 @@ def _stated(stage: Stage, sight: Sight, form: probe.Form) -> Any:
         return absent_for(error)
 
 
+_NOT_FOR_PEOPLE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>|\w+: \(tsk3\.cpp:\d+\) ")
+
+
 def absent_for(error: Exception) -> Absent:
     """An exception as a reason and a sentence. Texts of decoders are cut and put on one line."""
     if isinstance(error, RefusedError):
@@ -100,5 +103,5 @@ def absent_for(error: Exception) -> Absent:
         most = settings.WORKER_MEMORY // settings.MIB
         return Absent(Reason.LIMIT, f"It needs more than the {most} MiB of memory that a worker may have.")
     # Not where an object lay in memory: the same file must give the same finding in every run.
-    text = re.sub(r" ?<[^<>]* at 0x[0-9a-f]+>", "", " ".join(str(error).split()))[:200].rstrip(".: ")
+    text = _NOT_FOR_PEOPLE.sub("", " ".join(str(error).split()))[:200].rstrip(".: ")
     return Absent(Reason.UNREADABLE, f"It cannot be read: {text or type(error).__name__}.")

@@ -31,6 +31,10 @@ RATIO: Final = 1_000
 IN_PLACE_BYTES: Final = 16 * MIB
 """The largest archive that is expanded together with the run of files it was met in; a larger one is a node."""
 RATIO_FREE_BYTES: Final = 64 * MIB
+MEDIUM_BYTES: Final = 1 << 44
+"""A medium larger than this, 16 TiB, and than `RATIO` times its image is not read whole for its digest."""
+NAME_LENGTH: Final = 64 * 1024
+"""Characters of a name or path, as `types.escape` writes them."""
 TREE_DEPTH: Final = 256
 """Nested folders of one file system."""
 NODE_ENTRIES: Final = 128

@@ -154,6 +154,11 @@ class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
     def child(self, step: Step) -> Address:
         return Address(self.exhibit, (*self.steps, step))
 
+    @property
+    def parent(self) -> Address:
+        """What it lies in; an exhibit lies in itself."""
+        return Address(self.exhibit, self.steps[:-1])
+
     def within(self, other: Address) -> bool:
         """Whether this lies inside `other`, or is it."""
         return self.exhibit == other.exhibit and self.steps[: len(other.steps)] == other.steps
@@ -165,8 +170,10 @@ class Address(msgspec.Struct, frozen=True, order=True, array_like=True):
 
     @property
     def name(self) -> str:
-        """The last part of the path, for people: what cannot be shown safely becomes U+FFFD."""
-        last = self.steps[-1].name.rsplit("/", 1)[-1] if self.steps else self.exhibit
+        """The last part of the path, for people: of what it lies in, where it has no name itself. What cannot be shown
+        safely becomes U+FFFD."""
+        named = (step.name for step in reversed(self.steps) if step.name)
+        last = next(named, self.exhibit).rsplit("/", 1)[-1]
         text = unescape(last).decode("utf-8", "replace")
         return "".join("\ufffd" if unicodedata.category(c) in _ESCAPED_CATEGORIES else c for c in text)
 

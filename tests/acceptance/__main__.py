@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance import content, kill, memory
+from tests.acceptance import content, hostile, kill, memory
 from tests.acceptance.figure import Figure
 
 FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     "scan.kill": kill.run,
     "scan.same-content": content.run,
     "scan.memory": memory.run,
+    "hostile.odd-media": hostile.odd_media,
+    "hostile.archives": hostile.archives,
+    "hostile.images": hostile.images,
 }
 
 

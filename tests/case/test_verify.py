@@ -234,7 +234,7 @@ def digester(path: Path, algorithms: Iterable[str]) -> tuple[dict[str, str], int
 
 
 def test_an_exhibit_is_what_it_was_and_the_digest_is_said(filled: Case) -> None:
-    [check] = verify_exhibits(filled, digester)
+    [check] = verify_exhibits(filled, digester, lambda *_: 0)
     assert (check.exhibit, check.algorithm, check.origin) == ("EX1", "sha256", "computed")
     assert check.digest == hashlib.sha256(b"medium").hexdigest()
     assert check.digest in check.sentence
@@ -243,14 +243,14 @@ def test_an_exhibit_is_what_it_was_and_the_digest_is_said(filled: Case) -> None:
 @pytest.mark.parametrize("data", [b"medien", b"", b"mediumx"])
 def test_an_exhibit_that_changed_is_named(filled: Case, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "medium").write_bytes(data)
-    [check] = verify_exhibits(filled, digester)
+    [check] = verify_exhibits(filled, digester, lambda *_: 0)
     assert check.fault == "changed"
     assert re.match(f"Exhibit EX1 at {re.escape(str(tmp_path))}.* is not what was scanned", check.sentence)
 
 
 def test_an_exhibit_that_is_gone_is_named_with_what_to_do(filled: Case, tmp_path: Path) -> None:
     (tmp_path / "medium").unlink()
-    [check] = verify_exhibits(filled, digester)
+    [check] = verify_exhibits(filled, digester, lambda *_: 0)
     assert check.fault == "away"
     assert re.match(r"Exhibit EX1 is no longer at .*--moved EX1=PATH", check.sentence)
 
@@ -265,13 +265,13 @@ def test_a_fault_in_one_exhibit_does_not_keep_the_others_back(filled: Case, tmp_
         work.flush()
     (tmp_path / "medium").unlink()
     (tmp_path / "EX2").write_bytes(b"medien")
-    faults = [(check.exhibit, check.fault) for check in verify_exhibits(filled, digester)]
+    faults = [(check.exhibit, check.fault) for check in verify_exhibits(filled, digester, lambda *_: 0)]
     assert faults == [("EX1", "away"), ("EX2", "changed"), ("EX3", None)]
 
     def broken(*_: object) -> tuple[dict[str, str], int]:
         raise EvidenceError("It is locked.")
 
-    assert [check.fault for check in verify_exhibits(filled, broken)] == ["away"] * 3
+    assert [check.fault for check in verify_exhibits(filled, broken, lambda *_: 0)] == ["away"] * 3
 
 
 def test_an_image_that_contradicted_its_own_digest_is_not_said_to_have_changed(case: Case, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_an_image_that_contradicted_its_own_digest_is_not_said_to_have_changed(c
         )
     )
     work.flush()
-    [check] = verify_exhibits(case, digester)
+    [check] = verify_exhibits(case, digester, lambda *_: 0)
     assert check.fault == "changed"
     assert "the image already contradicted it when it was scanned" in check.sentence
     assert "is not what was scanned" not in check.sentence

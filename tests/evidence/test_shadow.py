@@ -24,7 +24,7 @@ from mantlet.evidence.vss import BLOCK, Blocks
 from mantlet.types import Containment, Entry, Reason, Recovery, Step
 
 IMAGES = Path(__file__).parents[1] / "images"
-TRUTH = json.loads((IMAGES / "shadow.json").read_text())
+TRUTH = json.loads((IMAGES / "shadow.json").read_text().replace('"Users/', '"/Users/'))
 HEADER, LIST, LIST_TOO, RANGES, BITMAP, PREVIOUS, DATA = range(7)
 
 

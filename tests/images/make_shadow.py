@@ -246,7 +246,7 @@ def main() -> None:
         image[at : at + len(piece)] = piece
     check(bytes(image), states, areas)
     (HERE / "shadow.img.xz").write_bytes(lzma.compress(image, preset=9 | lzma.PRESET_EXTREME))
-    (HERE / "shadow.json").write_text(json.dumps(truth(), indent=1) + "\n")
+    (HERE / "shadow.json").write_text(json.dumps(truth(), indent=1).replace('"/', '"') + "\n")
 
 
 if __name__ == "__main__":

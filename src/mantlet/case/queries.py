@@ -249,7 +249,9 @@ def tally(case: Case) -> dict[str, int]:
         "graded": read(
             f"SELECT count(DISTINCT sha256) FROM item i JOIN standing USING (sha256) WHERE grade NOT NULL AND {_PROPER}"  # noqa: S608
         ).fetchone()[0],
-        "known": read("SELECT count(DISTINCT sha256) FROM match").fetchone()[0],
+        "known": read(
+            f"SELECT count(DISTINCT sha256) FROM item i JOIN match USING (sha256) WHERE {_PROPER}"  # noqa: S608
+        ).fetchone()[0],
         "unread": read("SELECT count(*) FROM unread").fetchone()[0],
     }
 
@@ -266,6 +268,17 @@ _PLACES: Final = """
         FROM match m LEFT JOIN stack t USING (sha256) GROUP BY 1
     ) k ON k.stack = coalesce(t.stack, c.sha256)
 """
+
+
+def queue_tally(case: Case) -> dict[str, int]:
+    """Distinct contents to grade, previews among them, and how many are graded."""
+    read = case.reader.execute
+    return {
+        "contents": read("SELECT count(*) FROM content").fetchone()[0],
+        "graded": read("SELECT count(*) FROM standing WHERE grade NOT NULL").fetchone()[0],
+    }
+
+
 _SEEK: Final = {"after": (">", ""), "from": (">=", ""), "before": ("<", "DESC")}
 
 
@@ -340,9 +353,10 @@ def sets_used(case: Case) -> list[dict[str, Any]]:
 
 
 def known_summary(case: Case) -> dict[str, int]:
-    """Distinct contents that are notable by digest (`exact`), and those that only look so (`near`)."""
+    """Distinct contents, previews apart, that are notable by digest (`exact`), and that only look so (`near`)."""
     row = case.reader.execute(
-        f"SELECT total(exact_notable), total(near_notable AND NOT exact_notable) FROM ({_KNOWN})"  # noqa: S608
+        f"SELECT total(exact_notable), total(near_notable AND NOT exact_notable) FROM ({_KNOWN}) "  # noqa: S608
+        f"WHERE sha256 IN (SELECT sha256 FROM item i WHERE {_PROPER})"
     ).fetchone()
     return {"exact": int(row[0]), "near": int(row[1])}
 

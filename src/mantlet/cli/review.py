@@ -52,7 +52,7 @@ def review(
             say(f"Grading as {who.name} by {chosen.title}. Ctrl-C closes the page.")
         typer.get_text_stream("stdout").flush()
         serve(guard, listener)
-        counts = queries.tally(opened)
+        counts = queries.queue_tally(opened)
     finally:
         tiles.close()
         opened.close()

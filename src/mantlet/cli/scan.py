@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.filesize import decimal
@@ -52,16 +53,15 @@ def scan(
             seconds = max(0.001, time.monotonic() - started)
             left = (state.listed_bytes - state.examined_bytes) * seconds / max(1, state.examined_bytes)
             text = (
-                f"{state.examined:,} of {state.listed:,} files, {decimal(state.examined_bytes)} "
-                f"at {decimal(int(state.examined_bytes / seconds))}/s; "
-                f"{state.items:,} pictures, {state.known:,} known"
+                f"{state.examined:,}/{state.listed:,} files {decimal(state.examined_bytes)} "
+                f"{decimal(int(state.examined_bytes / seconds))}/s {state.items:,} pictures {state.known:,} known"
             )
             bar.update(
                 task,
                 total=state.listed_bytes,
                 completed=state.examined_bytes,
                 text=text,
-                left=f"about {_in_time(left)} left" if state.examined_bytes else "",
+                left=f"{_in_time(left)} left" if seconds > _SURE_SECONDS and state.examined_bytes else "",
             )
 
         try:
@@ -75,10 +75,14 @@ def scan(
         print_json({"case": str(case), **queries.tally(opened), **queries.matrix(opened)})
     elif opened.exhibits():
         print_matrix(opened)
-        errors.print(f"Grade on a page: mantlet review {case}", markup=False)
+        errors.print(f"Grade on a page: mantlet review {shlex.quote(str(case))}", markup=False)
     code = _exit_code(opened, refused)
     opened.close()
     raise typer.Exit(code)
+
+
+_SURE_SECONDS: Final = 3
+"""Before that, a rate says nothing."""
 
 
 def _in_time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -54,7 +55,7 @@ def print_matrix(case: Case, places: bool = False) -> None:
     if unread:
         _print_reasons("Not read", unread)
         if not places:
-            results.print(f"Each with its place: mantlet show {case.folder} --unread", markup=False)
+            results.print(f"Each with its place: mantlet show {shlex.quote(str(case.folder))} --unread", markup=False)
     if places:
         results.print()
         for row in queries.unread_places(case):

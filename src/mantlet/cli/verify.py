@@ -11,7 +11,7 @@ import typer
 from mantlet.case import verify as checks
 from mantlet.case.case import open_case
 from mantlet.cli.output import CaseFolder, Json, print_json, progress_bar, results, say
-from mantlet.engine.scan import medium_digests
+from mantlet.engine.scan import check_folder, medium_digests
 from mantlet.errors import IntegrityError
 from mantlet.governance.ledger import Head
 
@@ -38,7 +38,7 @@ def verify(
         _print_heads(heads)
     if not (record_only or fault):
         with progress_bar("Reading the exhibits"):
-            for check in checks.verify_exhibits(opened, medium_digests):
+            for check in checks.verify_exhibits(opened, medium_digests, check_folder):
                 exhibits.append(check)
                 if check.fault:
                     say(f"Error: {check.sentence}")

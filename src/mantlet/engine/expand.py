@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from mantlet import settings
-from mantlet.errors import EvidenceError, RefusedError
+from mantlet.engine.visit import EXPANDED_APART, OF_FILE_SYSTEMS, Allowance, Visit, Watch, checked
+from mantlet.errors import RefusedError
+from mantlet.evidence.container import first_part
 from mantlet.evidence.place import place_of
 from mantlet.evidence.reach import Reach
 from mantlet.evidence.stream import Memory, Stream
-from mantlet.evidence.tree import holds
+from mantlet.evidence.tree import NothingFitsError, holds
 from mantlet.evidence.trees.previews import Previews
 from mantlet.evidence.trees.previews import fits as previews_fit
-from mantlet.evidence.trees.protocol import Tree
+from mantlet.evidence.trees.protocol import Neighbours, Tree
+from mantlet.evidence.trees.volumes import fits as fits_disk
 from mantlet.fingerprint import digests
 from mantlet.media import picture, probe
 from mantlet.pipeline import absent_for, findings
@@ -37,57 +40,8 @@ from mantlet.types import (
     Step,
     Task,
     Unread,
+    unescape,
 )
-
-
-class Watch(Protocol):
-    """How a worker tells its engine where it is, so that a death or a standstill costs one entry only."""
-
-    def start(self, mark: int) -> None:
-        """What is read now, by the mark of its address, or of the node."""
-
-    def beat(self) -> None: ...
-    def first_time(self, sha256: str) -> bool:
-        """Whether this worker has not measured that content before: copies are measured once."""
-
-
-class _Visit:
-    """One node at work: where it is, and what it has found that is not sent yet."""
-
-    def __init__(self, node: Node, reach: Reach, watch: Watch) -> None:
-        self.node, self.reach, self.watch = node, reach, watch
-        self.rows = Rows()
-
-    def at(self, address: Address, *, listing: bool) -> None:
-        """Listing a large file system, or inflating an archive, may take minutes: it is alive while it reads.
-        Examining one entry may not."""
-        self.watch.start(self.node.mark if address == self.node.address else address.mark)
-        self.reach.on_read = self.watch.beat if listing else _nothing
-
-    def blamed(self, address: Address) -> Absent | None:
-        """Why this cost an earlier worker its life, if it did once. Raises RefusedError if it did twice."""
-        blamed = [absent for mark, absent in self.node.skip if mark == address.mark]
-        if len(blamed) > 1:
-            raise RefusedError(blamed[0].reason, blamed[0].detail)
-        return blamed[0] if blamed else None
-
-    def unread(self, address: Address, error: Exception, stage: str = "read") -> None:
-        if not isinstance(error, RefusedError):
-            if isinstance(error, EvidenceError):
-                raise error
-            self.reach.check_there(self.node.address.exhibit)
-        self.rows.unread.append(Unread(address, stage, absent_for(error)))
-
-    def sent(self, rows: int = 0) -> Iterator[Rows]:
-        """What was found, if that is at least so many rows."""
-        if len(self.rows.items) + len(self.rows.unread) + self.rows.examined >= rows:
-            found, self.rows = self.rows, Rows()
-            yield found
-
-
-def _nothing() -> None:
-    pass
-
 
 _ROWS_AT_ONCE: Final = 16
 
@@ -99,10 +53,11 @@ def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
         EvidenceError: the exhibit cannot be reached; the node is to be expanded when it can.
     """
     blamed = [absent for mark, absent in node.skip if mark == node.mark]
+    watch.enter(-1)
     if blamed:
         yield Rows(unread=[Unread(node.address, node.task, blamed[0])])
         return
-    visit = _Visit(node, reach, watch)
+    visit = Visit(node, reach, watch)
     visit.at(node.address, listing=True)
     try:
         yield from _TASKS[node.task](visit)
@@ -111,7 +66,7 @@ def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
     yield from visit.sent()
 
 
-def _open(visit: _Visit) -> Iterator[Rows]:
+def _open(visit: Visit) -> Iterator[Rows]:
     """An exhibit: what it holds, and whether its digest is known or must be computed."""
     address, reach = visit.node.address, visit.reach
     exhibit = address.exhibit
@@ -136,14 +91,19 @@ def _open(visit: _Visit) -> Iterator[Rows]:
     )
 
 
+_RATIO_WITHIN: Final = 10
+"""How much an archive may grow that is itself a member of one read in runs, whose growth was counted already."""
 _BYTES_AT_ONCE: Final = 256 * settings.MIB
 
 
-def _acquire(visit: _Visit) -> Iterator[Rows]:
+def _acquire(visit: Visit) -> Iterator[Rows]:
     """The exhibit's own digest, by a full read: computed, or compared with the one stored in the image."""
     exhibit = visit.node.address.exhibit
     container, packed = visit.reach.container(exhibit), visit.reach.packed_size(exhibit)
     medium = digests.Whole(container.stream, container.stored or ["sha256"])
+    if medium.size > max(settings.MEDIUM_BYTES, settings.RATIO * packed):
+        size = f"{medium.size // settings.GIB:,} GiB"
+        raise RefusedError(Reason.LIMIT, f"The image says that it holds {size}: its digest is not computed.")
     told = 0
     for done in medium.read():
         visit.watch.beat()
@@ -160,70 +120,40 @@ def _acquire(visit: _Visit) -> Iterator[Rows]:
             raise RefusedError(Reason.DAMAGED, f"{why}: parts of it are damaged. Pictures may be missing or wrong.")
 
 
-_EXPANDED_APART: Final = ("volume", "shadow")
-"""Steps to what is a node of its own."""
-
-
-def _walk(visit: _Visit) -> Iterator[Rows]:
+def _walk(visit: Visit) -> Iterator[Rows]:
     """Everything listed in one tree, in runs that other workers examine. What can be read only from front to back is
     examined here, in one pass."""
-    node, exhibit = visit.node, visit.node.address.exhibit
+    node = visit.node
     tree = visit.reach.tree(node.address)
+    allowance = Allowance(_packed(visit))
     if tree.solid:
-        packed = visit.reach.open(node.address).size if node.address.steps else visit.reach.packed_size(exhibit)
-        yield from _members(visit, tree, node.address, node.recovery, _Allowance(packed))
+        yield from _members(visit, tree, node.address, node.recovery, allowance)
         return
     part, run, size = 0, list[Entry](), 0
-    for entry in tree.walk():
-        visit.watch.beat()
-        if entry.step.kind in _EXPANDED_APART and not entry.absent:
-            yield Rows(nodes=[Node(Task.WALK, node.address.child(entry.step))])
+    for entry in _listed(visit, tree, node.address, node.recovery, allowance):
+        if entry.step.kind in EXPANDED_APART and not entry.absent:
+            yield Rows(nodes=[Node(Task.WALK, node.address.child(entry.step), recovery=node.recovery)])
             continue
         if run and (len(run) >= settings.NODE_ENTRIES or size + entry.size > settings.NODE_BYTES):
             part += 1
             yield _run(node, part, run, size)
             run, size = [], 0
-        run.append(entry if node.recovery is Recovery.LIVE else msgspec.structs.replace(entry, recovery=node.recovery))
+        run.append(entry)
         size += entry.size
     if run:
         yield _run(node, part + 1, run, size)
 
 
-def _run(node: Node, part: int, run: list[Entry], size: int) -> Rows:
-    return Rows(nodes=[Node(Task.EXAMINE, node.address, part, tuple(run))], listed=len(run), listed_bytes=size)
+def _packed(visit: Visit) -> int:
+    """The size of what the node is about, as it is stored, in bytes; 0 for a folder or volume, which nothing packs."""
+    address, reach = visit.node.address, visit.reach
+    if not address.steps:
+        return 0 if reach.is_folder(address.exhibit) else reach.packed_size(address.exhibit)
+    return 0 if address.steps[-1].kind in EXPANDED_APART else reach.open(address).size
 
 
-def _examine(visit: _Visit) -> Iterator[Rows]:
-    """A run of entries: each is probed, and measured if it is a picture or a clip."""
-    node = visit.node
-    tree = None if node.entries[0].step.kind == "whole" else visit.reach.tree(node.address)
-    for entry in node.entries:
-        yield from _entry(visit, tree, entry, node.address.child(entry.step), None)
-        visit.rows.examined += 1
-        visit.rows.examined_bytes += entry.size
-        yield from visit.sent(_ROWS_AT_ONCE)
-
-
-class _Allowance:
-    """How much may still come out of an archive and all that lies in it. `packed`: its size in bytes."""
-
-    def __init__(self, packed: int) -> None:
-        self._bytes = max(settings.RATIO_FREE_BYTES, settings.RATIO * packed)
-        self._members = settings.MEMBERS
-
-    def spend(self, entry: Entry) -> None:
-        """Raises RefusedError when it is used up."""
-        self._bytes -= entry.size if entry.absent is None else 0
-        self._members -= 1
-        if self._bytes < 0:
-            why = f"With all in it, the archive grows more than {settings.RATIO:,}-fold"
-            raise RefusedError(Reason.LIMIT, f"{why}: likely a bomb. It is not read on.")
-        if self._members < 0:
-            raise RefusedError(Reason.LIMIT, f"It holds more than {settings.MEMBERS:,} files. It is not read on.")
-
-
-def _members(visit: _Visit, tree: Tree, address: Address, recovery: Recovery, allowance: _Allowance) -> Iterator[Rows]:
-    """Examines what a tree lists as it lists it, each in one pass, with all that lies in it."""
+def _listed(visit: Visit, tree: Tree, address: Address, recovery: Recovery, allowance: Allowance) -> Iterator[Entry]:
+    """What a tree lists, as far as it can be listed."""
     listing = iter(tree.walk())
     while True:
         visit.at(address, listing=True)
@@ -231,52 +161,82 @@ def _members(visit: _Visit, tree: Tree, address: Address, recovery: Recovery, al
             entry = next(listing, None)
             if entry is None:
                 return
+            entry = checked(address, entry)
             allowance.spend(entry)
-        except Exception as error:  # noqa: BLE001 - the boundary around one archive
-            visit.unread(address, error)
+        except Exception as error:  # noqa: BLE001 - the boundary around one tree
+            visit.unread(address, error, visit.node.task if address == visit.node.address else "read")
             return
-        if recovery is not Recovery.LIVE:
-            entry = msgspec.structs.replace(entry, recovery=recovery)
+        yield entry if recovery is Recovery.LIVE else msgspec.structs.replace(entry, recovery=recovery)
+
+
+def _run(node: Node, part: int, run: list[Entry], size: int) -> Rows:
+    return Rows(nodes=[Node(Task.EXAMINE, node.address, part, tuple(run))], listed=len(run), listed_bytes=size)
+
+
+def _examine(visit: Visit) -> Iterator[Rows]:
+    """A run of entries: each is probed, and measured if it is a picture or a clip."""
+    node = visit.node
+    tree = None if node.entries[0].step.kind == "whole" else visit.reach.tree(node.address)
+    for number, entry in enumerate(node.entries):
+        visit.watch.enter(number)
+        yield from _entry(visit, tree, entry, node.address.child(entry.step), None)
+        visit.rows.examined += 1
+        visit.rows.examined_bytes += entry.size
+        yield from visit.sent(_ROWS_AT_ONCE)
+
+
+def _members(visit: Visit, tree: Tree, address: Address, recovery: Recovery, allowance: Allowance) -> Iterator[Rows]:
+    """Examines what a tree lists as it lists it, each in one pass, with all that lies in it."""
+    for entry in _listed(visit, tree, address, recovery, allowance):
         yield from _entry(visit, tree, entry, address.child(entry.step), allowance)
         yield from visit.sent(_ROWS_AT_ONCE)
 
 
 def _entry(
-    visit: _Visit, tree: Tree | None, entry: Entry, address: Address, allowance: _Allowance | None
+    visit: Visit, tree: Tree | None, entry: Entry, address: Address, allowance: Allowance | None
 ) -> Iterator[Rows]:
     """One entry, and what is expanded in place of what it holds. `tree`: what listed it, if that is at hand."""
     visit.at(address, listing=False)
     try:
-        inner = _look(visit, tree, entry, address, allowance)
+        try:
+            inner = _look(visit, tree, entry, address, allowance)
+        except MemoryError:  # what earlier entries left open may be what fills it
+            visit.reach.forget()
+            inner = _look(visit, tree, entry, address, allowance)
     except Exception as error:  # noqa: BLE001 - the boundary around one entry
         absent = absent_for(error)
         if absent.reason is not Reason.GONE or _named_as_picture(entry):
             visit.unread(address, error)
         return
     if inner is not None:
-        yield from _members(visit, inner, address, entry.recovery, allowance or _Allowance(entry.size))
+        own = allowance or Allowance(
+            entry.size, settings.RATIO if entry.step.kind in OF_FILE_SYSTEMS else _RATIO_WITHIN
+        )
+        try:
+            yield from _members(visit, inner, address, entry.recovery, own)
+        except Exception as error:  # noqa: BLE001 - what lies in one entry costs no other
+            visit.unread(address, error)
 
 
-def _look(
-    visit: _Visit, tree: Tree | None, entry: Entry, address: Address, allowance: _Allowance | None
-) -> Tree | None:
+def _look(visit: Visit, tree: Tree | None, entry: Entry, address: Address, allowance: Allowance | None) -> Tree | None:
     """Measures an entry if it is a picture or a clip; gives what it holds, if that is to be expanded in place."""
     blamed = visit.blamed(address)
     if entry.absent:
         raise RefusedError(entry.absent.reason, entry.absent.detail)
-    if entry.size == 0:
+    if entry.size == 0 and entry.step.kind not in EXPANDED_APART:
         _check_name(entry)
         return None
     stream = tree.open(entry.step) if tree else visit.reach.open(address)
     if not isinstance(stream, Stream):
         return stream
-    if tree and entry.step.kind in _EXPANDED_APART:
+    if tree and entry.step.kind in EXPANDED_APART:
         return visit.reach.expand(tree, entry.step, stream)
     head = stream.read_at(0, probe.HEAD_BYTES)
     form = probe.probe(head)
     if form is not None:
         data = _measure(visit, entry, address, form, stream, blamed)
-        return Previews(Memory(data)) if data and previews_fit(head) and not blamed else None
+        nested = entry.containment is Containment.PREVIEW
+        return Previews(Memory(data)) if data and previews_fit(head) and not (blamed or nested) else None
     if blamed:
         raise RefusedError(blamed.reason, blamed.detail)
     if tree and (held := _held(visit, tree, entry, stream, head)):
@@ -292,28 +252,55 @@ class _Held(msgspec.Struct, frozen=True):
     tree: Tree | None
 
 
-def _held(visit: _Visit, tree: Tree, entry: Entry, stream: Stream, head: bytes) -> _Held | None:
+_OWN_BOOT_SECTORS: Final = ("/$Boot", "/$MBR")
+"""Of NTFS, and of FAT as The Sleuth Kit shows it: the volume again."""
+
+
+def _held(visit: Visit, tree: Tree, entry: Entry, stream: Stream, head: bytes) -> _Held | None:
+    if _is_part(tree, entry, head):
+        return None
     held = holds(stream, head, lambda inner: probe.probe(inner) is not None)
-    if held is None or (held.disk and entry.step.name.startswith("/$")):  # as NTFS's own $Boot
+    if held is None or (held.disk and entry.step.name in _OWN_BOOT_SECTORS):
         return None
     if not held.weak:
         return _Held(held.disk, None)
     try:
         return _Held(held.disk, visit.reach.expand(tree, entry.step, stream))
-    except Exception:  # noqa: BLE001 - it only looked as if it held something
+    except NothingFitsError:  # it only looked as if it held something
         return None
 
 
+def _is_part(tree: Tree, entry: Entry, head: bytes) -> bool:
+    """Whether it is a later part of an image that is read by way of its first part.
+
+    Raises:
+        RefusedError: the first part is not there.
+    """
+    name = unescape(entry.step.name).decode("utf-8", "surrogateescape").rsplit("/", 1)[-1]
+    first = first_part(name, head)
+    if first is None:
+        return False
+    if isinstance(tree, Neighbours) and first != name and tree.beside(entry.step, first) is not None:
+        return True
+    if not fits_disk(head):  # a flat extent without its descriptor is a disk
+        raise RefusedError(Reason.UNREADABLE, f"It is a part of an image, and the first is not beside it: {first}.")
+    return False
+
+
 def _expanded(
-    visit: _Visit, tree: Tree, entry: Entry, address: Address, stream: Stream, held: _Held, allowance: _Allowance | None
+    visit: Visit, tree: Tree, entry: Entry, address: Address, stream: Stream, held: _Held, allowance: Allowance | None
 ) -> Tree | None:
     """What is to be expanded in place; None where it becomes a node of its own."""
-    if sum(step.kind not in _EXPANDED_APART for step in address.steps) > settings.DEPTH:
+    if sum(step.kind not in EXPANDED_APART for step in address.steps) > settings.DEPTH:
         raise RefusedError(Reason.LIMIT, f"Archives lie more than {settings.DEPTH} deep in each other.")
     if allowance is None and (held.disk or entry.size > settings.IN_PLACE_BYTES):
         visit.rows.nodes.append(Node(Task.WALK, address, recovery=entry.recovery))
         return None
-    return held.tree or visit.reach.expand(tree, entry.step, stream)
+    try:
+        return held.tree or visit.reach.expand(tree, entry.step, stream)
+    except NothingFitsError:
+        _check_name(entry)
+        return None
 
 
 def _check_name(entry: Entry) -> None:
@@ -327,7 +314,7 @@ def _check_name(entry: Entry) -> None:
 
 
 def _measure(
-    visit: _Visit, entry: Entry, address: Address, form: probe.Form, stream: Stream, blamed: Absent | None
+    visit: Visit, entry: Entry, address: Address, form: probe.Form, stream: Stream, blamed: Absent | None
 ) -> bytes | None:
     """States all that is found of a picture or a clip; gives its bytes, unless they are too many for memory.
 
@@ -340,6 +327,10 @@ def _measure(
     containment, rows = _containment(entry, address), visit.rows
     item = Item(address, found.sha256, found.size, entry.recovery, containment, place_of(address), entry.times)
     rows.items.append(item)
+    try:
+        stream.check_end()
+    except OSError as error:
+        visit.unread(address, error)
     if not visit.watch.first_time(found.sha256):
         return data
     kind = form.kind

@@ -41,7 +41,7 @@ _TICK_SECONDS: Final = 0.5
 _LONGEST_MESSAGE: Final = 16 * settings.MIB
 """A run of entries with names of ordinary length takes 20 KiB; in memory a message grows up to seventyfold."""
 _BLAMED_IN_ARCHIVES: Final = 64
-"""Members of archives in one node that may each cost a worker's life, besides its own entries."""
+"""Members of archives in one node that may each cost a worker's life; after that, it is the archive that is left."""
 _MESSAGE_SECONDS: Final = 5.0
 """How long a message may take from its first byte to its last."""
 
@@ -74,7 +74,7 @@ class Worker:
         context.set_forkserver_preload(["mantlet.engine.worker"])  # so that a new worker starts in milliseconds
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
-        self.clock = context.RawArray("d", 2)
+        self.clock = context.RawArray("d", 3)
         self.process = context.Process(target=_serve, args=(theirs, self.clock), daemon=True)
         self.process.start()
         theirs.close()
@@ -215,10 +215,12 @@ def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: W
     no more, so a third failure is the node's, and so is one too many in all. Else it could make a scan go on for ever.
     """
     each.end()
-    node, mark = busy.pop(each), each.clock[0]
+    node, (mark, _, number) = busy.pop(each), each.clock
     blamed = [mark for mark, _ in node.skip]
-    most = 2 * len(node.entries) + _BLAMED_IN_ARCHIVES
-    if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) >= most:
+    own = {node.address.child(entry.step).mark for entry in node.entries}
+    if sum(mark not in own for mark in blamed) >= _BLAMED_IN_ARCHIVES and 0 <= number < len(node.entries):
+        mark = node.address.child(node.entries[int(number)].step).mark
+    if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) > 2 * len(own) + _BLAMED_IN_ARCHIVES:
         mark = node.mark
     work.again(msgspec.structs.replace(node, skip=(*node.skip, (int(mark), absent))))
     pool[pool.index(each)] = Worker()

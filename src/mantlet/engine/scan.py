@@ -200,7 +200,7 @@ def move_exhibit(case: Case, identity: str, path: Path) -> None:
     if exhibit is None:
         raise UsageError(f"There is no exhibit {identity} in this case.")
     if form_of(path) == "folder" or exhibit.form == "folder":
-        _check_folder(case, exhibit, path)
+        check_folder(case, exhibit, path)
     elif not recorded:
         raise UsageError(f"{identity} has no digest yet, so nothing can show that {path} is the same; finish its scan.")
     if recorded:
@@ -212,8 +212,13 @@ def move_exhibit(case: Case, identity: str, path: Path) -> None:
         change.record("exhibit moved", {"exhibit": identity, "from": exhibit.path, "to": str(path)})
 
 
-def _check_folder(case: Case, exhibit: Exhibit, path: Path) -> None:
-    """A folder has no digest of its own: every item in it must have its recorded digest."""
+def check_folder(case: Case, exhibit: Exhibit, path: Path) -> int:
+    """A folder has no digest of its own: every item in it must have its recorded digest. How many there are.
+
+    Raises:
+        IntegrityError: one has another, or is not there.
+    """
+    count = 0
     with closing(local.Reader(exhibit.id, path)) as reader:
         for row in case.reader.execute("SELECT address, sha256 FROM item WHERE exhibit = ?", (exhibit.id,)):
             try:
@@ -222,3 +227,5 @@ def _check_folder(case: Case, exhibit: Exhibit, path: Path) -> None:
                 raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} is not there.") from error
             if found["sha256"] != row["sha256"]:
                 raise IntegrityError(f"{path} is not {exhibit.id}: {row['address']} has other content.")
+            count += 1
+    return count

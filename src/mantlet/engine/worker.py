@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import resource
 import signal
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
@@ -38,7 +40,7 @@ _SEEN: Final = 200_000
 
 class Clock(Protocol):
     """Memory shared with the engine: [0] the mark of what is read now, [1] when it began or last moved on, in seconds
-    of the monotonic clock; 0 while idle."""
+    of the monotonic clock, 0 while idle; [2] which of the node's entries it lies in."""
 
     def __setitem__(self, index: int, value: float) -> None: ...
 
@@ -47,6 +49,9 @@ class _Watch:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: set[str] = set()
+
+    def enter(self, entry: int) -> None:
+        self._clock[2] = entry
 
     def start(self, mark: int) -> None:
         self._clock[0] = mark
@@ -77,6 +82,7 @@ def main(pipe: Connection, clock: Clock) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders write to these
         os.dup2(silence, descriptor)
+    _hold_many_files()
     watch, exhibits, reach = _Watch(clock), dict[str, str](), Reach({})
     stages = {stage.name: (stage.version, stage.settings) for stage in pipeline.STAGES}
     pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)), stages)))
@@ -95,6 +101,7 @@ def main(pipe: Connection, clock: Clock) -> None:
                     last: Away | Expanded = Expanded(_peak_memory())
                 except EvidenceError as error:
                     last = Away(str(error)[:1000])
+                    watch = _Watch(clock)  # what was measured last has not been sent
                 watch.idle()
                 pipe.send_bytes(encode(last))
             else:
@@ -104,6 +111,13 @@ def main(pipe: Connection, clock: Clock) -> None:
                 pipe.send_bytes(answer)
         except (BrokenPipeError, ConnectionError):
             return
+
+
+def _hold_many_files() -> None:
+    """An image of 2 TB comes in more segments than the 1,024 files that a process may hold open by custom."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _end_with_engine() -> None:

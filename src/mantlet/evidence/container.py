@@ -7,6 +7,7 @@ not read are refused by name, so that nobody takes "nothing found" for "nothing 
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -109,11 +110,11 @@ def form_by_marks(stream: Stream, head: bytes | None = None) -> Form | None:
     """The form of a file by its marks. `head`: its first bytes, if they are at hand, and then nothing else is read."""
     ends = head is None and not stream.sequential
     head = stream.read_at(0, HEAD) if head is None else head
-    tail = _tail(stream) if ends else b""
+    tail = tail_of(stream) if ends else b""
     return next((form for form in FORMS if any(_has(each, head, tail) for each in form.marks)), None)
 
 
-def _tail(stream: Stream) -> bytes:
+def tail_of(stream: Stream) -> bytes:
     """The last sector; none of a file so short that the first is it, or of a damaged one."""
     try:
         return stream.read_at(stream.size - 512, 512) if stream.size >= 1024 else b""
@@ -128,13 +129,26 @@ def _has(mark: tuple[int, bytes], head: bytes, tail: bytes) -> bool:
 
 def unread_name(head: bytes, tail: bytes = b"") -> str | None:
     """What a file is, in words, if it is an image that Mantlet does not read."""
+    if head.startswith(b"PK") and _AFF4_MARK in tail + head:
+        return "an AFF4 image"
     return next((name for offset, mark, name in _UNREAD if _has((offset, mark), head, tail)), None)
 
 
-def is_part(head: bytes) -> bool:
-    """Whether a file is a later part of an image, to be read by way of the first: a segment of E01, or an extent of
-    VMDK without a descriptor (offset 28: VMware Virtual Disk Format 5.0, "Hosted Sparse Extent Header")."""
-    return ewf.is_later_segment(head) or (head.startswith(vmdk.SPARSE) and not any(head[28:36]))
+_EXTENT: Final = re.compile(r"(.+)-(?:flat|[sf]\d{3})(\.vmdk)", re.IGNORECASE)
+
+
+def first_part(name: str, head: bytes) -> str | None:
+    """Of a later part of an image, to be read by way of the first, the first's name; None for any other file.
+
+    Segments of E01, and extents of VMDK that have no descriptor themselves (offset 28: VMware Virtual Disk Format 5.0,
+    "Hosted Sparse Extent Header") or are named as what a descriptor beside them consists of.
+    """
+    if ewf.is_later_segment(head):
+        return f"{name[:-2]}01"
+    extent = _EXTENT.fullmatch(name)
+    if extent is None:
+        return name if head.startswith(vmdk.SPARSE) and not any(head[28:36]) else None
+    return extent[1] + extent[2]
 
 
 def form_of(path: Path) -> str:
@@ -165,11 +179,11 @@ def form_of(path: Path) -> str:
 
 def _form_of_file(path: Path, source: Source) -> str:
     stream = source.stream
-    head, tail = stream.read_at(0, HEAD), _tail(stream)
+    head, tail = stream.read_at(0, HEAD), tail_of(stream)
     if not head:
         raise EvidenceError(f"{path} is an empty file: nothing was acquired, or the copy failed.")
     name = unread_name(head, tail)
-    if path.suffix.lower() == ".aff4" or (head.startswith(b"PK") and _AFF4_MARK in tail + head):
+    if path.suffix.lower() == ".aff4":
         name = "an AFF4 image"
     if name:
         raise EvidenceError(f"{path} is {name}, which Mantlet cannot read yet; convert it to raw or E01.")
@@ -177,11 +191,16 @@ def _form_of_file(path: Path, source: Source) -> str:
         return "split raw"
     form = form_by_marks(stream)
     if form and form.name == "E01":
-        list(ewf.segments(source))
+        for _ in ewf.segments(source):
+            pass  # one that is missing is said now
     return form.name if form else "zip" if head.startswith(b"PK") else "raw"
 
 
-def open_container(path: Path) -> Container:
-    """The medium of an exhibit that is not a folder. Raises EvidenceError as `form_of`, and as `unwrap`."""
+def open_container(path: Path, on_read: Callable[[], None] | None = None) -> Container:
+    """The medium of an exhibit that is not a folder; `on_read` is called at each read of the host's files.
+
+    Raises:
+        EvidenceError: as `form_of`, and as `unwrap`.
+    """
     form_of(path)
-    return unwrap(of_path(path))
+    return unwrap(of_path(path, on_read))

@@ -24,7 +24,10 @@ from mantlet.types import Reason
 _PIECE: Final = 64 * 1024
 _ZSTD_PIECE: Final = 1024
 """No more at once: 4 bytes of zstd can grow to 128 KiB, and its decoder takes no limit."""
-_FIRST_PIECE: Final = 4096
+_FIRST_PIECE: Final = 256
+"""What is lost at most of a head that is cut short."""
+_FINE: Final = 4096
+"""Bytes inflated at once, which are lost at most before damage."""
 _POINTS: Final = 256
 _FIRST_SPACING: Final = 4 * MIB
 _WINDOW: Final = 128 * MIB
@@ -63,9 +66,16 @@ class _Deflate:
                 self._waiting = self._stream.read_at(self._at, _PIECE)
                 self._at += len(self._waiting)
             ended = not self._waiting
-            piece = self._zlib.decompress(self._waiting, size)
+            try:
+                piece = self._zlib.decompress(self._waiting, min(size, _FINE))
+            except zlib.error:
+                if pieces:
+                    break  # what came before the damage; the next call raises again
+                raise
             self._waiting = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
             if ended and not piece and not self._zlib.eof:
+                if pieces:
+                    break
                 raise EOFError("it ends in the middle")
             pieces.append(piece)
             size -= len(piece)
@@ -253,7 +263,7 @@ class _Inflated(Stream):
 
 def inflated(packed: Stream, method: Method, size: int | None = None, most: int | None = None) -> Stream:
     """What `packed` grows to; beyond `most` bytes it is refused. `size`: where it is known beforehand."""
-    return Cached(_Inflated(packed, method, size, most), memory=64 * MIB)
+    return Cached(_Inflated(packed, method, size, most), memory=32 * MIB)
 
 
 def method_of(head: bytes) -> tuple[str, Method] | None:
@@ -261,12 +271,13 @@ def method_of(head: bytes) -> tuple[str, Method] | None:
     return next(((name, method) for mark, name, method in METHODS if head.startswith(mark)), None)
 
 
-def inner_head(stream: Stream, method: Method, length: int) -> bytes:
-    """The first bytes of what a compressed file holds; fewer where it is damaged."""
-    reader, data = method(stream), bytearray()
+def inner_head(stream: Stream, method: Method, length: int) -> tuple[bytes, str]:
+    """The first bytes of what a compressed file holds, and why there are no more, where that is not its end."""
+    data = bytearray()
     try:
+        reader = method(stream)
         while len(data) < length and (piece := reader.read(min(_FIRST_PIECE, length - len(data)))):
             data += piece
-    except (*_ERRORS, OSError):
-        pass
-    return bytes(data)
+    except (*_ERRORS, OSError) as error:
+        return bytes(data), " ".join(str(error).split())[:100] or type(error).__name__
+    return bytes(data), ""

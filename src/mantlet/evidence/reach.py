@@ -11,13 +11,14 @@ from typing import Final
 from mantlet.errors import RefusedError
 from mantlet.evidence.container import Container, form_of, open_container
 from mantlet.evidence.source import MissingPartError, RawFile, Source
-from mantlet.evidence.stream import Stream
+from mantlet.evidence.stream import Slice, Stream
 from mantlet.evidence.tree import open_tree
 from mantlet.evidence.trees.folder import Folder
 from mantlet.evidence.trees.protocol import Neighbours, Tree
 from mantlet.types import Address, Reason, Step, escape
 
-_OPEN_TREES: Final = 8
+_OPEN_TREES: Final = 6
+_OPEN_EXHIBITS: Final = 2
 
 
 class Reach:
@@ -30,13 +31,24 @@ class Reach:
     def __init__(self, exhibits: Mapping[str, str]) -> None:
         self.on_read: Callable[[], None] = lambda: None
         self._exhibits = exhibits
-        self._containers: dict[str, Container] = {}
+        self._containers: OrderedDict[str, Container] = OrderedDict()
         self._trees: OrderedDict[Address, Tree] = OrderedDict()
 
     def container(self, exhibit: str) -> Container:
         if exhibit not in self._containers:
-            self._containers[exhibit] = open_container(Path(self._exhibits[exhibit]))
+            self._containers[exhibit] = open_container(Path(self._exhibits[exhibit]), self._beat)
+            if len(self._containers) > _OPEN_EXHIBITS:
+                oldest, _ = self._containers.popitem(last=False)
+                self._trees = OrderedDict((at, tree) for at, tree in self._trees.items() if at.exhibit != oldest)
+        self._containers.move_to_end(exhibit)
         return self._containers[exhibit]
+
+    def _beat(self) -> None:
+        self.on_read()
+
+    def forget(self) -> None:
+        """Lets go of every tree kept open, for the memory they hold."""
+        self._trees.clear()
 
     def name(self, exhibit: str) -> str:
         """The exhibit's file name, as text of an address."""
@@ -57,8 +69,8 @@ class Reach:
     def open(self, address: Address) -> Stream:
         """The bytes at an address. Raises OSError, EvidenceError or RefusedError."""
         if not address.steps or address.steps[-1].kind == "whole":
-            return _Medium(self.container(address.exhibit).stream, self)
-        found = self.tree(_parent(address)).open(address.steps[-1])
+            return Slice(self.container(address.exhibit).stream)  # whose closing leaves the exhibit open for others
+        found = self.tree(address.parent).open(address.steps[-1])
         if not isinstance(found, Stream):
             raise RefusedError(Reason.NOT_APPLICABLE, "Files lie there, and no bytes of its own.")
         return found
@@ -76,12 +88,12 @@ class Reach:
     def _open_tree(self, address: Address) -> Tree:
         if not address.steps:
             if self.is_folder(address.exhibit):
-                return Folder(Path(self._exhibits[address.exhibit]))
+                return Folder(Path(self._exhibits[address.exhibit]), self._beat)
             return open_tree(Source("", self.open(address), is_exhibit=True))
         step = address.steps[-1]
         if step.kind == "whole":
             return open_tree(Source("", self.open(address)))
-        parent = self.tree(_parent(address))
+        parent = self.tree(address.parent)
         return self.expand(parent, step, parent.open(step))
 
     def expand(self, parent: Tree, step: Step, found: Stream | Tree) -> Tree:
@@ -96,27 +108,3 @@ class Reach:
             return open_tree(Source(step.name.rsplit("/", 1)[-1], found, beside))
         except MissingPartError as error:
             raise RefusedError(Reason.UNREADABLE, str(error)) from error
-
-
-def _parent(address: Address) -> Address:
-    return Address(address.exhibit, address.steps[:-1])
-
-
-class _Medium(Stream):
-    """An exhibit's medium that says when it is read; closing it leaves the exhibit open for others."""
-
-    def __init__(self, stream: Stream, reach: Reach) -> None:
-        super().__init__(None)
-        self.sequential = stream.sequential
-        self._stream = stream
-        self._reach = reach
-
-    def _measure(self) -> int:
-        return self._stream.size
-
-    def check_end(self) -> None:
-        self._stream.check_end()
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        self._reach.on_read()
-        return self._stream.read_at(offset, length)

@@ -18,14 +18,18 @@ _PARENTS: Final = 64
 
 
 class RawFile(Stream):
-    """A file or block device opened read-only; position-free reads, so threads can share it."""
+    """A file or block device opened read-only; position-free reads, so threads can share it. `on_read` is called at
+    each of them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_read: Callable[[], None] | None = None) -> None:
+        self._on_read = on_read
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         # A block device has st_size 0: its end tells.
         super().__init__(os.lseek(self._descriptor, 0, os.SEEK_END))
 
     def read_at(self, offset: int, length: int) -> bytes:
+        if self._on_read:
+            self._on_read()
         length = min(length, self.size - offset)  # `pread` takes the memory for all that is asked for
         return os.pread(self._descriptor, length, offset) if length > 0 else b""
 
@@ -81,15 +85,15 @@ class MissingPartError(EvidenceError):
     """Another part of the image is not beside it: put there, the exhibit can be read."""
 
 
-def of_path(path: Path) -> Source:
-    """A file of the host given as an exhibit. Raises OSError."""
+def of_path(path: Path, on_read: Callable[[], None] | None = None) -> Source:
+    """A file of the host given as an exhibit. Links beside it are not followed. Raises OSError."""
 
     def beside(name: str) -> Stream | None:
         other = path.parent / name
         try:
-            there = other.is_file()
+            there = other.is_file() and not other.is_symlink()
         except OSError:  # no name that a file can have
             return None
-        return RawFile(other) if there else None
+        return RawFile(other, on_read) if there else None
 
-    return Source(path.name, RawFile(path), beside, is_exhibit=True)
+    return Source(path.name, RawFile(path, on_read), beside, is_exhibit=True)

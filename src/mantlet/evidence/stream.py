@@ -85,6 +85,9 @@ class Slice(Stream):
     def _measure(self) -> int:
         return max(0, self._stream.size - self._start)
 
+    def check_end(self) -> None:
+        self._stream.check_end()
+
     def read_at(self, offset: int, length: int) -> bytes:
         if self._size is not None:
             length = min(length, self._size - offset)

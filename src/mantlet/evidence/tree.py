@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from mantlet.errors import RefusedError
-from mantlet.evidence.container import COMPRESSED, HEAD, form_by_marks, is_part, unread_name, unwrap
-from mantlet.evidence.inflate import inner_head, method_of
+from mantlet.evidence.container import COMPRESSED, HEAD, form_by_marks, tail_of, unread_name, unwrap
+from mantlet.evidence.inflate import Method, inner_head, method_of
 from mantlet.evidence.source import Source
 from mantlet.evidence.stream import Memory, Stream
 from mantlet.evidence.trees import archive, mail, mbox, ole, pdf, previews, sqlite, tar, volumes
@@ -75,6 +75,16 @@ class Holds(msgspec.Struct, frozen=True):
     weak: bool = False
 
 
+class NothingFitsError(RefusedError):
+    """A file is in none of the formats that hold others."""
+
+
+_SMALLEST_DISK: Final = 64 * 1024
+"""Smaller files that begin like one are copies of boot sectors."""
+_TAIL_FROM: Final = 64 * 1024
+"""Of files at least so large the end is looked at too."""
+
+
 def holds(stream: Stream, head: bytes, wanted: Callable[[bytes], bool], within: int = 0) -> Holds | None:
     """Whether a file inside an exhibit is to be expanded in its turn; `head` is its first 4 KiB.
 
@@ -83,37 +93,46 @@ def holds(stream: Stream, head: bytes, wanted: Callable[[bytes], bool], within: 
     Raises:
         RefusedError: it is, and Mantlet cannot read it.
     """
-    if is_part(head):
-        return None
-    name = unread_name(head)
+    large = not stream.sequential and stream.size >= _TAIL_FROM
+    name = unread_name(head, tail_of(stream) if large else b"")
     if name:
         raise RefusedError(Reason.UNSUPPORTED, f"It is {name}, which Mantlet cannot read yet.")
     method = method_of(head)
     if method is not None:
-        if within >= DEPTH:
-            raise RefusedError(Reason.LIMIT, f"It is compressed more than {DEPTH} times over.")
-        inner = inner_head(stream, method[1], ISO_HEAD)
-        found = holds(Memory(inner), inner[:HEAD], wanted, within + 1)
-        return Holds(disk=False) if wanted(inner[:HEAD]) and not (found and found.disk) else found
+        return _compressed_holds(stream, method[1], wanted, within)
     if form_by_marks(stream, head):
         return Holds(disk=True)
     form = next((each for each in FORMATS if each.fits(head)), None)
     if form is None and is_iso(stream, head):
-        return Holds(disk=True, weak=True)
-    return Holds(disk=form is _DISK, weak=form.weak) if form else None
+        form = _DISK
+    if form is None or (form is _DISK and not within and not stream.sequential and stream.size < _SMALLEST_DISK):
+        return None
+    return Holds(disk=form is _DISK, weak=form.weak)
+
+
+def _compressed_holds(stream: Stream, method: Method, wanted: Callable[[bytes], bool], within: int) -> Holds | None:
+    if within >= DEPTH:
+        raise RefusedError(Reason.LIMIT, f"It is compressed more than {DEPTH} times over.")
+    inner, fault = inner_head(stream, method, ISO_HEAD)
+    found = Holds(disk=False) if wanted(inner[:HEAD]) else holds(Memory(inner), inner[:HEAD], wanted, within + 1)
+    if found is None and fault and not within:  # within, only a first piece is at hand
+        reason = Reason.LIMIT if "emory" in fault else Reason.DAMAGED
+        raise RefusedError(reason, f"The compressed data cannot be read: {fault}.")
+    return found
 
 
 def open_tree(source: Source) -> Tree:
     """The first format that fits what the file holds, as `unwrap` gives it.
 
     Raises:
-        RefusedError: none does; names the file system where it is a known one.
+        NothingFitsError: none does.
+        RefusedError: one does, and cannot be read; or it is a file system that is known by name alone.
         MissingPartError: as `unwrap`.
     """
     container = unwrap(source)
     stream = container.stream
     head = stream.read_at(0, HEAD)
-    compressed = container.form in COMPRESSED
+    compressed = set(container.form.split(" of ")) <= COMPRESSED
     disk = source.is_exhibit or not (compressed or container.form == "raw") or is_iso(stream, head)
     fault: Exception | None = None
     for form in FORMATS:
@@ -122,8 +141,13 @@ def open_tree(source: Source) -> Tree:
         if form.fits(head) or (disk and form is _DISK):
             try:
                 return form.opens(stream)
+            except MemoryError:
+                raise
             except Exception as error:  # noqa: BLE001 - a hostile file makes its parser raise anything
-                fault = fault or (None if form.weak else error)
+                # That a disk's marks lead to no file system is not worth telling; that a mail cannot be read is.
+                none = isinstance(error, NothingFitsError | archive.NotATarError)
+                none = none or (form is _DISK and not isinstance(error, RefusedError))
+                fault = fault or (None if none else error)
     if fault is None and compressed and not source.is_exhibit:
         return Single(source.name, stream)
     raise fault if isinstance(fault, RefusedError) else _refusal(stream, fault)
@@ -133,9 +157,7 @@ def _refusal(stream: Stream, fault: Exception | None) -> RefusedError:
     for offset, mark, name in _UNREAD_FILE_SYSTEMS:
         if stream.read_at(offset, len(mark)) == mark:
             return RefusedError(Reason.UNSUPPORTED, f"This holds {name}, which is damaged, or not read by Mantlet yet.")
-    if isinstance(fault, MemoryError):
-        raise fault
     if fault is not None:
         text = " ".join(str(fault).split())[:200].rstrip(". ") or type(fault).__name__
         return RefusedError(Reason.UNREADABLE, f"It cannot be opened: {text}.")
-    return RefusedError(Reason.UNSUPPORTED, "No file system, partition table or archive that Mantlet can read.")
+    return NothingFitsError(Reason.UNSUPPORTED, "No file system, partition table or archive that Mantlet can read.")

@@ -120,7 +120,13 @@ class Api:
         return _json({"undone": decisions.undo(self._case, self._actor)})
 
     def progress(self, _: Request) -> Response:
-        return _json({**queries.tally(self._case), "unfinished": queries.unfinished(self._case)})
+        return _json(
+            {
+                **queries.tally(self._case),
+                **queries.queue_tally(self._case),
+                "unfinished": queries.unfinished(self._case),
+            }
+        )
 
     def _sha256(self, request: Request) -> str:
         sha256 = msgspec.convert(request.path_params["sha256"], Sha256)

@@ -15,19 +15,22 @@ _LOOK_AHEAD: Final = 16
 
 
 def open_split(source: Source) -> Opened | None:
-    """All parts as one medium; None for a file that is not numbered, or has no other part.
+    """All parts as one medium; None for a file that is not numbered, has no other part, or is whole as it is.
+
+    Inside an exhibit files are numbered for many reasons: there, only those of one size count as parts, but the last.
 
     Raises:
         RefusedError: a later part was given.
         MissingPartError: one in the middle is missing.
     """
     numbered = _NUMBERED.fullmatch(source.name)
-    if numbered is None:
+    if numbered is None or _is_whole_zip(source.stream):
         return None
     stem, first, digits = numbered[1], int(numbered[2]), len(numbered[2])
     for earlier in range(min(first, 2)):
         name = f"{stem}.{earlier:0{digits}}"
-        if source.beside(name):
+        there = source.beside(name)
+        if there and (source.is_exhibit or there.size >= source.stream.size):
             raise RefusedError(Reason.UNREADABLE, f"It is a later part of a split image; give the first part, {name}.")
     if first > 1:
         return None
@@ -46,4 +49,9 @@ def open_split(source: Source) -> Opened | None:
             break
         else:
             missing = missing or name
-    return Opened(Joined(parts)) if len(parts) > 1 else None
+    alike = all(part.size == source.stream.size for part in parts[:-1]) and parts[-1].size <= source.stream.size
+    return Opened(Joined(parts)) if len(parts) > 1 and (alike or source.is_exhibit) else None
+
+
+def _is_whole_zip(stream: Stream) -> bool:
+    return stream.read_at(0, 4) == b"PK\x03\x04" and stream.read_at(stream.size - 22, 4) == b"PK\x05\x06"

@@ -36,6 +36,10 @@ def fits(head: bytes) -> bool:
     return any(head.startswith(mark) for mark, *_ in MARKS)
 
 
+class NotATarError(RefusedError):
+    """A compressed file that holds no archive."""
+
+
 class Archive:
     """The tree of such an archive; `at` of a step is its number in the archive. The entry that `walk` gave last is
     opened without reading anything again; any other makes the archive be read from its start."""
@@ -44,13 +48,19 @@ class Archive:
 
     def __init__(self, stream: Stream) -> None:
         head = stream.read_at(0, 16)
-        _, name, *self._kind = next(each for each in MARKS if head.startswith(each[0]))
+        _, name, form, through = next(each for each in MARKS if head.startswith(each[0]))
+        self._kind = form, through
         if libarchive is None:
             why = f"It is a {name} archive: install libarchive (on Debian and Ubuntu libarchive13) and scan again."
             raise RefusedError(Reason.UNSUPPORTED, why)
         self._stream = stream
         self._members: Iterator[Any] = iter(())
         self._begin()
+        if form == "tar":  # a filter alone tells nothing of what is in it
+            try:
+                self._next()
+            except ArchiveError as error:
+                raise NotATarError(Reason.UNSUPPORTED, "No tar archive is in it.") from error
 
     def _begin(self) -> None:
         self._members, self._at, self._fresh = self._read(), -1, False
@@ -148,7 +158,8 @@ def _modified(member: Any) -> str | None:
 
 
 def _absent(error: Exception) -> Absent:
-    text = " ".join(str(error).split())[:150].rstrip(". ")
+    said = error.msg if isinstance(error, ArchiveError) else error  # whose own text holds an address in memory
+    text = " ".join(str(said or "it is damaged or cut short").split())[:150].rstrip(". ")
     if "ncrypt" in text or "assphrase" in text:
         return Absent(Reason.ENCRYPTED, "It is locked by a password, which Mantlet cannot take yet.")
     return Absent(Reason.DAMAGED, f"The archive cannot be read on from here: {text}.")

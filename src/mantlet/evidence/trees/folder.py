@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,8 @@ class Folder:
 
     solid: Final = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_read: Callable[[], None] | None = None) -> None:
+        self._on_read = on_read
         self._root = os.fsencode(root)
 
     def walk(self) -> Iterator[Entry]:
@@ -64,7 +65,7 @@ class Folder:
         path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118
         if os.path.commonpath([path, self._root]) != os.path.normpath(self._root):
             raise RefusedError(Reason.UNREADABLE, "The path leads out of the folder.")
-        return RawFile(Path(os.fsdecode(path)))
+        return RawFile(Path(os.fsdecode(path)), self._on_read)
 
 
 def _unread(path: bytes, absent: Absent) -> Entry:

@@ -159,7 +159,7 @@ class _Scan:
                 self._levels.append(_Level(told.boundary, self._depth + 1, told.type == "multipart/digest"))
         else:
             locked = Absent(Reason.ENCRYPTED, "The message is encrypted.") if told.locked else None
-            body = told.type.startswith("text/") and not told.name
+            body = told.type.startswith("text/") and not told.name and told.encoding != "base64"
             self._leaf = _Part(at, at, told.encoding, told.name, body, locked)
 
 

@@ -132,8 +132,8 @@ class Ole:
                     yield _entry(step, _blip(store, offset).size)
                 except OSError as error:
                     yield _entry(step, 0, Reason.DAMAGED, f"{str(error)[:1].upper()}{str(error)[1:]}.")
-        except OSError:
-            return
+        except OSError as error:
+            yield _entry(Step("picture", number << 32, f"{name}/..."), 0, Reason.DAMAGED, str(error))
 
 
 _LOCKED: Final = "The document is locked by a password, which Mantlet cannot take yet."
@@ -154,6 +154,8 @@ def _records(store: Stream) -> Iterator[int]:
             offset += 44 + head[41]
             continue
         if kind not in _BLIPS:
+            if any(head):
+                raise OSError("The pictures behind here cannot be found: no record of one begins here.")
             return
         if kind in _PICTURES:
             yield offset

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Memory, Slice, Stream
-from mantlet.settings import IN_MEMORY_BYTES
+from mantlet.settings import IN_MEMORY_BYTES, MIB
 from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
 
 _BLOCK: Final = 512
+_STRIDE: Final = 64 * 1024
+_AHEAD: Final = 16 * MIB
 
 
 def fits(head: bytes) -> bool:
@@ -49,17 +51,41 @@ class Tar:
         while True:
             try:
                 member = tar.next()
+                fault = "" if member else self._fault_at(tar.offset)
             except (tarfile.TarError, OSError, ValueError) as error:
-                why = f"The archive is damaged or cut short at byte {at:,}: {' '.join(str(error).split())[:100]}."
-                yield _entry(at, "...", 0, None, Absent(Reason.DAMAGED, why))
-                return
+                member, fault = None, " ".join(str(error).split())[:100]
             if member is None:
-                return
+                where = tar.offset
+                if fault:
+                    why = f"The archive is damaged or cut short at byte {at:,}: {fault}."
+                    yield _entry(where, "...", 0, None, Absent(Reason.DAMAGED, why))
+                following = self._next_header(where)
+                if following is None:
+                    return
+                tar, at = self._opened(following), following
+                continue
             tar.members.clear()  # which else keeps a million of them
             at = tar.offset
             if member.isreg():
                 name = escape(member.name.encode("utf-8", "surrogateescape"))
                 yield _entry(member.offset, name, max(0, member.size), _modified(member), None)
+
+    def _fault_at(self, at: int) -> str:
+        """Why no member begins there: "" at an end that is one."""
+        block = self._stream.read_at(at, _BLOCK)
+        return "no header is there" if any(block) else ""
+
+    def _next_header(self, at: int) -> int | None:
+        """Where the next header is: behind damage, or behind the end of an archive that another was put behind (GNU
+        tar, "Concatenating"). Not looked for over more than `_AHEAD`."""
+        for offset in range(at + _BLOCK, at + _AHEAD, _STRIDE):
+            data = self._stream.read_at(offset, _STRIDE)
+            for inside in range(0, len(data) - _BLOCK + 1, _BLOCK):
+                if data[inside + 257 : inside + 262] == b"ustar" and fits(data[inside : inside + _BLOCK]):
+                    return offset + inside
+            if len(data) < _STRIDE:
+                break
+        return None
 
     def open(self, step: Step) -> Stream:
         tar = self._opened(step.at)

@@ -33,13 +33,19 @@ class Image(pytsk3.Img_Info):  # type: ignore[misc]
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self.starved = False
+        self.fault = ""
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
     def read(self, offset: int, size: int) -> bytes:
         try:
             return self._stream.read_at(offset, size)
-        except OSError:
-            return b""  # TSK takes a short read for a bad sector, which costs only what lies there
+        except OSError as error:
+            self.fault = str(error)  # TSK takes a short read for a bad sector, and gives zeros for a file's bytes there
+            return b""
+        except MemoryError:
+            self.starved = True  # which TSK would pass on as "no file system"
+            return b""
 
     def get_size(self) -> int:
         return self._stream.size
@@ -86,7 +92,13 @@ class FileSystem:
     solid: Final = False
 
     def __init__(self, stream: Stream) -> None:
-        self.fs = pytsk3.FS_Info(Image(stream))
+        self._image = image = Image(stream)
+        try:
+            self.fs = pytsk3.FS_Info(image)
+        except OSError:
+            if image.starved:
+                raise MemoryError from None
+            raise
         self._kind = self.fs.info.ftype
         self._root = self.fs.info.root_inum
         self._orphans = self.fs.info.last_inum  # TSK's virtual $OrphanFiles folder is its last record
@@ -253,11 +265,11 @@ class FileSystem:
     def open(self, step: Step) -> Stream:
         file = self.fs.open_meta(inode=step.at)
         if step.kind != "stream":
-            return File(file, file.info.meta.size)
+            return File(self._image, file, file.info.meta.size)
         name = unescape(step.name).rpartition(b"/")[2]
         for attribute in attributes(file):
             if attribute.info.name and name.endswith(b":" + attribute.info.name):
-                return File(file, attribute.info.size, (attribute.info.type, attribute.info.id))
+                return File(self._image, file, attribute.info.size, (attribute.info.type, attribute.info.id))
         raise OSError("the file has no such stream")
 
     def beside(self, step: Step, name: str) -> Stream | None:
@@ -268,7 +280,7 @@ class FileSystem:
         except OSError:
             return None
         is_file = file.info.meta is not None and file.info.meta.type == pytsk3.TSK_FS_META_TYPE_REG
-        return File(file, file.info.meta.size) if is_file else None
+        return File(self._image, file, file.info.meta.size) if is_file else None
 
 
 def _absent(record: int, path: bytes, recovery: Recovery, reason: Reason, detail: str) -> _Placed:
@@ -311,11 +323,15 @@ def _start(attributes: list[Any]) -> int:
 class File(Stream):
     """The content of one file, or of one of its attributes (type and number)."""
 
-    def __init__(self, file: Any, size: int, attribute: tuple[Any, int] | None = None) -> None:
+    def __init__(self, image: Image, file: Any, size: int, attribute: tuple[Any, int] | None = None) -> None:
         super().__init__(size)
+        self._image = image
         self._file = file
         self._attribute = attribute
 
     def read_at(self, offset: int, length: int) -> bytes:
+        self._image.fault = ""
         data: bytes = self._file.read_random(offset, length, *(self._attribute or ()))
+        if self._image.fault:
+            raise OSError(self._image.fault)
         return data

@@ -18,7 +18,7 @@ from mantlet.evidence.trees.libyal import Apfs, Hfs, Ntfs, Xfs
 from mantlet.evidence.trees.protocol import Neighbours, Tree
 from mantlet.evidence.trees.shadow import Shadows
 from mantlet.evidence.trees.tsk import FileSystem, Image
-from mantlet.types import Entry, Reason, Step
+from mantlet.types import Absent, Entry, Reason, Step
 
 # Types that hold no file system by definition (UEFI 2.10 and Microsoft's GPT types).
 _WITHOUT_FILES: Final = (b"Microsoft reserved partition", b"BIOS Boot", b"Linux swap", b"Linux Swap")
@@ -35,6 +35,7 @@ _MARKS: Final = (
     (0x438, b"\x53\xef"),
     *((offset, mark) for offset, mark, _ in _BY_LIBYAL),
 )
+_CUT: Final = Absent(Reason.DAMAGED, "The partition reaches beyond the end of the medium: the image is cut short.")
 _ISO: Final = (0x8001, b"CD001")
 ISO_HEAD: Final = 0x8006
 """How much of a file's beginning `is_iso` looks at."""
@@ -97,13 +98,17 @@ class Disk:
             if part.flags == pytsk3.TSK_VS_PART_FLAG_ALLOC:
                 start, size = part.start * block, part.len * block
                 doubtful = self._files is not None or part.desc.startswith(_WITHOUT_FILES)
-                if (start or self._files is None) and (not doubtful or _opened(Slice(self._stream, start, size))):
+                # One that begins where the disk does is the disk again: what lies there has been tried.
+                if start and (not doubtful or _opened(Slice(self._stream, start, size))):
                     found.append((start, size))
         return found
 
     def walk(self) -> Iterator[Entry]:
         for start, size in self._parts:
-            yield Entry(Step("volume", start), size)
+            if start < self._stream.size:
+                yield Entry(Step("volume", start), size)
+            if start + size > self._stream.size:
+                yield Entry(Step("volume", start, "..."), 0, absent=_CUT)
         if self._files is not None:
             yield from self._files.walk()
         if self._shadows is not None:

@@ -8,6 +8,7 @@ where each record lies takes 8. Source: PKWARE APPNOTE 6.3.10, whose clauses are
 from __future__ import annotations
 
 import struct
+import zlib
 from array import array
 from collections.abc import Iterator
 from typing import Final
@@ -26,6 +27,7 @@ _END, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 0xFFFF
 _LOCATOR, _LOCATOR_SIZE, _END_64 = b"PK\x06\x07", 20, b"PK\x06\x06"
 _RECORD, _RECORD_SIZE = b"PK\x01\x02", 46
 _LOCAL, _LOCAL_SIZE = b"PK\x03\x04", 30
+_ENDS: Final = 16
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _STORED: Final = 0
 _METHODS: Final = {8: inflate.deflate, 12: inflate.bzip2, 93: inflate.zstd, 95: inflate.xz}
@@ -38,6 +40,7 @@ class _Member(msgspec.Struct, frozen=True):
     method: int
     date: int
     time: int
+    crc: int
     packed: int
     size: int
     local: int
@@ -57,19 +60,26 @@ class Zip:
         self._directory = Cached(stream, memory=MIB)
         self._records = array("Q")
         self._complete = True
-        start, count, self._prefix = self._find_directory()
-        self._list(start, min(count, settings.MEMBERS))
-        self._more = count > settings.MEMBERS
+        self._more = False
+        tail = self._tail()
+        candidates = _ends(tail)
+        if not candidates:
+            raise OSError("it has no directory at its end: it is cut short, or no zip archive")
+        # An end without members may have been put behind a real one.
+        found = [self._find_directory(self._stream.size - len(tail) + at, tail[at:]) for at in candidates]
+        start, length, count, self._prefix = next((each for each in found if each[1]), found[0])
+        self._list(start, start + length)
+        if len(self._records) % 65536 != count % 65536 or (not self._records and stream.read_at(0, 4) == _LOCAL):
+            self._complete = False
 
-    def _find_directory(self) -> tuple[int, int, int]:
-        """Where the directory begins, how many records it has, and how far all offsets are off because something
-        was put before the archive (4.3.16; 4.3.14 and 4.3.15 for zip64)."""
-        size = self._stream.size
-        start = max(0, size - _END_SIZE - _LONGEST_COMMENT)
-        tail = self._stream.read_at(start, size - start)
-        at = _find_end(tail)
-        count, length, offset = struct.unpack_from("<HII", tail, at + 10)
-        end = start + at
+    def _tail(self) -> bytes:
+        start = max(0, self._stream.size - _END_SIZE - _LONGEST_COMMENT)
+        return self._stream.read_at(start, self._stream.size - start)
+
+    def _find_directory(self, end: int, record: bytes) -> tuple[int, int, int, int]:
+        """Where the directory begins and how long it is, how many records it says it has, and how far all offsets are
+        off because something was put before the archive (4.3.16; 4.3.14 and 4.3.15 for zip64)."""
+        count, length, offset = struct.unpack_from("<HII", record, 10)
         locator = self._stream.read_at(max(0, end - _LOCATOR_SIZE), _LOCATOR_SIZE)
         if locator.startswith(_LOCATOR):
             (where,) = struct.unpack_from("<Q", locator, 8)
@@ -81,14 +91,18 @@ class Zip:
                 count, length, offset = struct.unpack_from("<QQQ", head, 32)
                 end = where
         if length > end:
-            raise OSError("its directory is damaged")
-        return end - length, count, end - length - offset
+            return end, 0, count, 0
+        return end - length, length, count, end - length - offset
 
-    def _list(self, at: int, count: int) -> None:
-        for _ in range(count):
+    def _list(self, at: int, end: int) -> None:
+        """All records of the directory: their number is said with 16 bits by many who write more than 65,535."""
+        while at < end:
             head = self._directory.read_at(at, _RECORD_SIZE)
             if not head.startswith(_RECORD) or len(head) < _RECORD_SIZE:
                 self._complete = False
+                return
+            if len(self._records) >= settings.MEMBERS:
+                self._more = True
                 return
             self._records.append(at)
             at += _RECORD_SIZE + sum(struct.unpack_from("<HHH", head, 28))
@@ -97,7 +111,7 @@ class Zip:
         """A record of the directory (4.3.12), with what zip64 keeps in its extra field (4.5.3)."""
         at = self._records[number]
         head = self._directory.read_at(at, _RECORD_SIZE)
-        flags, method, time, date, _, packed, size, names, extras = struct.unpack_from("<HHHHIIIHH", head, 8)
+        flags, method, time, date, crc, packed, size, names, extras = struct.unpack_from("<HHHHIIIHH", head, 8)
         (local,) = struct.unpack_from("<I", head, 42)
         rest = self._directory.read_at(at + _RECORD_SIZE, names + extras)
         large = _zip64(rest[names:])
@@ -107,7 +121,7 @@ class Zip:
         name = rest[:names]
         if not flags & _UTF8:
             name = _decoded(name)
-        return _Member(name, flags, method, date, time, packed, size, local + self._prefix)
+        return _Member(name, flags, method, date, time, crc, packed, size, local + self._prefix)
 
     def walk(self) -> Iterator[Entry]:
         for number in range(len(self._records)):
@@ -133,22 +147,42 @@ class Zip:
         start = member.local + _LOCAL_SIZE + sum(struct.unpack_from("<HH", head, 26))
         packed = Slice(self._stream, start, member.packed)
         if member.method == _STORED:
-            return packed
-        return inflate.inflated(packed, _METHODS[member.method], member.size, most=member.size)
+            return _Checked(packed, min(packed.size, member.size), member.crc)
+        content = inflate.inflated(packed, _METHODS[member.method], member.size, most=member.size)
+        return _Checked(content, member.size, member.crc)
 
 
-def _find_end(tail: bytes) -> int:
-    """Where the last record that may be the directory's end begins: one with a comment as long as what follows, or, in
-    an archive with something put behind it, any."""
-    candidates, at = [], len(tail)
-    while (at := tail.rfind(_END, 0, at)) >= 0:
+def _ends(tail: bytes) -> list[int]:
+    """Where records lie that may be the directory's end: first those with a comment as long as what follows, then, in
+    an archive with something put behind it, any; the last first."""
+    fitting, others, at = list[int](), list[int](), len(tail)
+    while (at := tail.rfind(_END, 0, at)) >= 0 and len(others) < _ENDS:
         if len(tail) - at >= _END_SIZE:
-            candidates.append(at)
-            if at + _END_SIZE + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
-                return at
-    if not candidates:
-        raise OSError("it has no directory at its end: it is cut short, or no zip archive")
-    return candidates[0]
+            comment = int.from_bytes(tail[at + 20 : at + 22], "little")
+            (fitting if at + _END_SIZE + comment == len(tail) else others).append(at)
+    return fitting[:_ENDS] + others
+
+
+class _Checked(Stream):
+    """A member's content, whose CRC-32 is taken as it is read from front to back (4.4.7)."""
+
+    def __init__(self, content: Stream, size: int, stated: int) -> None:
+        super().__init__(size)
+        self.sequential = content.sequential
+        self._content, self._stated = content, stated
+        self._crc, self._upto = 0, 0
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        data = self._content.read_at(offset, length)
+        if offset == 0:
+            self._crc, self._upto = 0, 0
+        if offset == self._upto:
+            self._crc, self._upto = zlib.crc32(data, self._crc), offset + len(data)
+        return data
+
+    def check_end(self) -> None:
+        if self._upto == self.size and self._crc != self._stated:
+            raise OSError("the member's bytes are not those that were packed: its checksum differs")
 
 
 def _entry(number: int, name: str, size: int, modified: str | None, absent: Absent | None) -> Entry:
