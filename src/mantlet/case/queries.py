@@ -228,13 +228,28 @@ def unfinished(case: Case) -> int:
 
 
 def exhibits(case: Case) -> list[dict[str, Any]]:
+    """Exhibits with their digests. `recomputed`: whether this scan's full read gave a digest stored in the image again
+    (None: not read yet); `digest_fault`: why it did not."""
     found = []
     for exhibit in case.exhibits():
         digests = case.reader.execute(
             "SELECT algorithm, digest, origin, size FROM acquisition WHERE exhibit = ? ORDER BY algorithm",
             (exhibit.id,),
         )
-        found.append({**msgspec.to_builtins(exhibit), "acquisition": [dict(row) for row in digests]})
+        fault = case.reader.execute(
+            "SELECT detail FROM unread WHERE stage = 'acquire' AND address = ?", (exhibit.id,)
+        ).fetchone()
+        read = case.reader.execute(
+            "SELECT 1 FROM node WHERE key = ? AND payload IS NULL", (f"acquire 0 {exhibit.id}",)
+        ).fetchone()
+        found.append(
+            {
+                **msgspec.to_builtins(exhibit),
+                "acquisition": [dict(row) for row in digests],
+                "recomputed": None if read is None else fault is None,
+                "digest_fault": fault["detail"] if fault else None,
+            }
+        )
     return found
 
 

@@ -43,3 +43,8 @@ def exhibit(
         results.print(f"{each['id']}  {each['form']}  {each['path']}", markup=False)
         for digest in each["acquisition"]:
             results.print(f"    {digest['algorithm']} {digest['digest']} ({digest['origin']})", markup=False)
+        if any(digest["origin"] == "stored" for digest in each["acquisition"]):
+            agrees = (
+                "recomputed by the scan: agrees" if each["recomputed"] else each["digest_fault"] or "not recomputed yet"
+            )
+            results.print(f"    {agrees}", markup=False)
