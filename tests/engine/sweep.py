@@ -129,7 +129,8 @@ class Sweep:
         for (address, stage), given in self.unread.items():
             if len(given) != 1:
                 yield address.exhibit, f"{address} ({stage}) has {len(given)} reasons: {given}"
-            if address in self.items and address.steps[-1].kind != "whole" and stage == "read":
+            both = address in self.items and address.steps[-1].kind != "whole" and stage == "read"
+            if both and any(absent.reason is not Reason.DAMAGED for absent in given):
                 yield address.exhibit, f"{address} is an item, and not read: {given}"
         walked = [address for address, stage in self.unread if stage != Task.ACQUIRE]
         for address, count in Counter(walked).items():

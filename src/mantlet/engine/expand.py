@@ -329,8 +329,9 @@ def _measure(
     rows.items.append(item)
     try:
         stream.check_end()
-    except OSError as error:
-        visit.unread(address, error)
+    except OSError as error:  # what was read is counted, and is not what it was
+        text = f"What was read of it is not whole, or not what was packed: {error}."
+        rows.unread.append(Unread(address, "read", Absent(Reason.DAMAGED, text[:1000])))
     if not visit.watch.first_time(found.sha256):
         return data
     kind = form.kind
