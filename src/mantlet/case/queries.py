@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import Any, Final, Literal
 
 import msgspec
 
 from mantlet.case.case import Case
 from mantlet.errors import UsageError
-from mantlet.types import Address, Containment, Reason
+from mantlet.types import Address, Containment, Kind, Place, Reason, Recovery
 
 NEAR: Final = ("pdq", "frames")
 """Ways of matching that say "looks like", against the digests, which say "is"."""
@@ -41,6 +42,10 @@ FILTERS: Final = {
     "kind": "c.kind", "mime": "c.mime", "sha256": "i.sha256", "stack": "coalesce(t.stack, i.sha256)",
     "grade": "coalesce(s.grade, 'ungraded')", "basis": "s.basis", "graded_by": "iif(s.grade IS NULL, NULL, s.actor)",
 }  # fmt: skip
+_VALUES: Final[dict[str, type[StrEnum]]] = {
+    "recovery": Recovery, "containment": Containment, "place": Place, "kind": Kind,
+}  # fmt: skip
+"""What some fields hold: any other value is a slip of the pen."""
 _SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
 
 
@@ -48,7 +53,7 @@ def where(terms: Sequence[str]) -> tuple[str, list[str]]:
     """`field=value` and `field!=value` as SQL, all of which must hold.
 
     Raises:
-        UsageError: naming the fields there are.
+        UsageError: naming the fields there are, or what a field can hold.
     """
     clauses, values = [], []
     for term in terms:
@@ -62,6 +67,9 @@ def where(terms: Sequence[str]) -> tuple[str, list[str]]:
         else:
             fields = ", ".join((*FILTERS, *_SET_FILTERS))
             raise UsageError(f"'{term}' is no filter; write FIELD=VALUE or FIELD!=VALUE with one of {fields}.")
+        if field in _VALUES and value not in set(_VALUES[field]):
+            known = ", ".join(_VALUES[field])
+            raise UsageError(f"'{term}': {field} is one of {known}.")
         values.append(value)
     return " AND ".join(clauses) or "1", values
 

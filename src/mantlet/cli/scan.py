@@ -46,10 +46,12 @@ def scan(
     engine.refuse_case_within(case, sources)
     opened = create_or_open(case, who)
     log_to(case)
-    started = time.monotonic()
+    started, looked_at = time.monotonic(), 0
     with progress_bar("Scanning") as (bar, task):
 
         def show(state: engine.Progress) -> None:
+            nonlocal looked_at
+            looked_at = state.examined
             seconds = max(0.001, time.monotonic() - started)
             left = (state.listed_bytes - state.examined_bytes) * seconds / max(1, state.examined_bytes)
             text = (
@@ -75,6 +77,7 @@ def scan(
         print_json({"case": str(case), **queries.tally(opened), **queries.matrix(opened)})
     elif opened.exhibits():
         print_matrix(opened)
+        say(f"Files looked at in this run, besides what lies in them: {looked_at:,}.")
         errors.print(f"Grade on a page: mantlet review {shlex.quote(str(case))}", markup=False)
     code = _exit_code(opened, refused)
     opened.close()
