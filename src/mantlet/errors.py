@@ -5,6 +5,9 @@ Each error carries the exit code of `docs/reference.md`. Raise builtins for prog
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 
 class MantletError(Exception):
     """The root; `str()` of it is the sentence shown."""
@@ -46,3 +49,13 @@ class RefusedError(EvidenceError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+_NOT_FOR_PEOPLE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>|(?:stream )?<_io\.\w+>: |\w+: \(tsk3\.cpp:\d+\) ")
+
+
+def plain(error: BaseException, most: int = 200) -> str:
+    """What a library says, on one line and cut, without what only its makers can read. Nor where an object lay in
+    memory: the same file must give the same reason in every run."""
+    text = _NOT_FOR_PEOPLE.sub("", " ".join(str(error).split()))[:most].rstrip(".: ")
+    return text or type(error).__name__

@@ -11,14 +11,13 @@ on rows (`mantlet.case`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
 from mantlet import settings
-from mantlet.errors import RefusedError
+from mantlet.errors import RefusedError, plain
 from mantlet.media import picture, probe
 from mantlet.sight import Sight
 from mantlet.types import Absent, Finding, Reason
@@ -92,9 +91,6 @@ def _stated(stage: Stage, sight: Sight, form: probe.Form) -> Any:
         return absent_for(error)
 
 
-_NOT_FOR_PEOPLE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>|\w+: \(tsk3\.cpp:\d+\) ")
-
-
 def absent_for(error: Exception) -> Absent:
     """An exception as a reason and a sentence. Texts of decoders are cut and put on one line."""
     if isinstance(error, RefusedError):
@@ -102,6 +98,4 @@ def absent_for(error: Exception) -> Absent:
     if isinstance(error, MemoryError):
         most = settings.WORKER_MEMORY // settings.MIB
         return Absent(Reason.LIMIT, f"It needs more than the {most} MiB of memory that a worker may have.")
-    # Not where an object lay in memory: the same file must give the same finding in every run.
-    text = _NOT_FOR_PEOPLE.sub("", " ".join(str(error).split()))[:200].rstrip(".: ")
-    return Absent(Reason.UNREADABLE, f"It cannot be read: {text or type(error).__name__}.")
+    return Absent(Reason.UNREADABLE, f"It cannot be read: {plain(error)}.")

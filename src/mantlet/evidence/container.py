@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from mantlet import settings
-from mantlet.errors import EvidenceError, RefusedError
+from mantlet.errors import EvidenceError, RefusedError, plain
 from mantlet.evidence.containers import ewf, qcow, raw, vhd, vmdk
 from mantlet.evidence.containers.compressed import open_compressed
 from mantlet.evidence.inflate import METHODS
@@ -102,8 +102,7 @@ def _opened(form: Form, source: Source) -> Opened | None:
     except (RefusedError, EvidenceError):
         raise
     except Exception as error:  # a hostile image makes its library raise anything
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise RefusedError(Reason.DAMAGED, f"It cannot be opened as {form.name}: {text}.") from error
+        raise RefusedError(Reason.DAMAGED, f"It cannot be opened as {form.name}: {plain(error)}.") from error
 
 
 def form_by_marks(stream: Stream, head: bytes | None = None) -> Form | None:

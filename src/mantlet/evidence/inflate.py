@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import zstandard
 
-from mantlet.errors import RefusedError
+from mantlet.errors import RefusedError, plain
 from mantlet.evidence.stream import Cached, Slice, Stream
 from mantlet.settings import MIB
 from mantlet.types import Reason
@@ -279,5 +279,5 @@ def inner_head(stream: Stream, method: Method, length: int) -> tuple[bytes, str]
         while len(data) < length and (piece := reader.read(min(_FIRST_PIECE, length - len(data)))):
             data += piece
     except (*_ERRORS, OSError) as error:
-        return bytes(data), " ".join(str(error).split())[:100] or type(error).__name__
+        return bytes(data), plain(error, 100)
     return bytes(data), ""

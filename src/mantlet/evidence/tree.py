@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from mantlet.errors import RefusedError
+from mantlet.errors import RefusedError, plain
 from mantlet.evidence.container import COMPRESSED, HEAD, form_by_marks, tail_of, unread_name, unwrap
 from mantlet.evidence.inflate import Method, inner_head, method_of
 from mantlet.evidence.source import Source
@@ -158,6 +158,5 @@ def _refusal(stream: Stream, fault: Exception | None) -> RefusedError:
         if stream.read_at(offset, len(mark)) == mark:
             return RefusedError(Reason.UNSUPPORTED, f"This holds {name}, which is damaged, or not read by Mantlet yet.")
     if fault is not None:
-        text = " ".join(str(fault).split())[:200].rstrip(". ") or type(fault).__name__
-        return RefusedError(Reason.UNREADABLE, f"It cannot be opened: {text}.")
+        return RefusedError(Reason.UNREADABLE, f"It cannot be opened: {plain(fault)}.")
     return NothingFitsError(Reason.UNSUPPORTED, "No file system, partition table or archive that Mantlet can read.")

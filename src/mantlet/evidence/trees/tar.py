@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mantlet.errors import RefusedError
+from mantlet.errors import RefusedError, plain
 from mantlet.evidence.stream import Memory, Slice, Stream
 from mantlet.settings import IN_MEMORY_BYTES, MIB
 from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
@@ -53,7 +53,7 @@ class Tar:
                 member = tar.next()
                 fault = "" if member else self._fault_at(tar.offset)
             except (tarfile.TarError, OSError, ValueError) as error:
-                member, fault = None, " ".join(str(error).split())[:100]
+                member, fault = None, plain(error, 100)
             if member is None:
                 where = tar.offset
                 if fault:
