@@ -99,7 +99,7 @@ def archives(folder: Path) -> Figure:
     total = _Sum()
     for name in ("bombs", "nests", "crowds", "billionfold"):
         of_it = {name: folder / name} | {path.name: path for path in (folder / name).iterdir() if path.is_file()}
-        most = MEMBERS // 100  # nodes of 128 members
+        most = MEMBERS // 25  # nodes of 128 members, of a zip and of a tar
         for label, path in of_it.items():
             # A compressed disk is read to its end when it is opened: one of a TiB is stopped there.
             total.add(Sweep({label: path}, most).run(_SECONDS), 1, may_stop=["disk.dd.zst.gz.gz"])
