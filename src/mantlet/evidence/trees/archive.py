@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Memory, Slice, Stream
+from mantlet.evidence.trees.member import member as entry_of
+from mantlet.evidence.trees.member import utc
 from mantlet.settings import IN_MEMORY_BYTES, MIB
-from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
+from mantlet.types import Absent, Entry, Reason, Step, escape
 
 try:
     import libarchive
@@ -83,12 +84,12 @@ class Archive:
             try:
                 member = self._next()
             except (ArchiveError, OSError, UnicodeError, ValueError) as error:
-                yield _entry(self._at, "...", 0, None, _absent(error))
+                yield entry_of(self._at, "...", 0, absent=_absent(error))
                 return
             if member is None:
                 return
             if (member.isreg or not member.filetype) and not member.islnk:
-                yield _entry(self._at, _name(member), max(0, member.size or 0), _modified(member), None)
+                yield entry_of(self._at, _name(member), member.size or 0, utc(member.mtime))
 
     def open(self, step: Step) -> Stream:
         if self._at > step.at or (self._at == step.at and not self._fresh):
@@ -140,21 +141,9 @@ class _Passing(Stream):
         return data
 
 
-def _entry(number: int, name: str, size: int, modified: str | None, absent: Absent | None) -> Entry:
-    times = Times(modified=modified)
-    return Entry(Step("member", number, name), size, Recovery.LIVE, Containment.MEMBER, times, absent)
-
-
 def _name(member: Any) -> str:
     name = member.pathname or ""
     return escape(name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass"))
-
-
-def _modified(member: Any) -> str | None:
-    try:
-        return datetime.fromtimestamp(int(member.mtime), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
 
 
 def _absent(error: Exception) -> Absent:

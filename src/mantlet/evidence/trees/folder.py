@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from mantlet import settings
 from mantlet.errors import RefusedError
 from mantlet.evidence.source import RawFile
 from mantlet.evidence.stream import Stream
+from mantlet.evidence.trees.member import utc
 from mantlet.types import Absent, Entry, Reason, Step, Times, escape, unescape
 
 
@@ -75,14 +75,7 @@ def _unread(path: bytes, absent: Absent) -> Entry:
 def _times(status: os.stat_result) -> Times:
     birth = getattr(status, "st_birthtime", None)
     return Times(
-        created=_utc(birth) if birth is not None else None,
-        modified=_utc(status.st_mtime),
-        accessed=_utc(status.st_atime),
+        created=utc(birth),
+        modified=utc(status.st_mtime),
+        accessed=utc(status.st_atime),
     )
-
-
-def _utc(seconds: float) -> str | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from mantlet.errors import RefusedError, plain
 from mantlet.evidence.stream import Memory, Slice, Stream
+from mantlet.evidence.trees.member import member as entry_of
+from mantlet.evidence.trees.member import utc
 from mantlet.settings import IN_MEMORY_BYTES, MIB
-from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
+from mantlet.types import Absent, Entry, Reason, Step, escape
 
 _BLOCK: Final = 512
 _STRIDE: Final = 64 * 1024
@@ -58,7 +59,7 @@ class Tar:
                 where = tar.offset
                 if fault:
                     why = f"The archive is damaged or cut short at byte {at:,}: {fault}."
-                    yield _entry(where, "...", 0, None, Absent(Reason.DAMAGED, why))
+                    yield entry_of(where, "...", 0, absent=Absent(Reason.DAMAGED, why))
                 following = self._next_header(where)
                 if following is None:
                     return
@@ -68,7 +69,7 @@ class Tar:
             at = tar.offset
             if member.isreg():
                 name = escape(member.name.encode("utf-8", "surrogateescape"))
-                yield _entry(member.offset, name, max(0, member.size), _modified(member), None)
+                yield entry_of(member.offset, name, member.size, utc(float(member.mtime)))
 
     def _fault_at(self, at: int) -> str:
         """Why no member begins there: "" at an end that is one."""
@@ -98,15 +99,3 @@ class Tar:
             raise RefusedError(Reason.LIMIT, "The member has holes, and is too large for memory.")
         file = tar.extractfile(member)
         return Memory(file.read() if file else b"")
-
-
-def _entry(at: int, name: str, size: int, modified: str | None, absent: Absent | None) -> Entry:
-    times = Times(modified=modified)
-    return Entry(Step("member", at, name), size, Recovery.LIVE, Containment.MEMBER, times, absent)
-
-
-def _modified(member: tarfile.TarInfo) -> str | None:
-    try:
-        return datetime.fromtimestamp(int(member.mtime), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
-        return None

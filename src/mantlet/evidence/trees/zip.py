@@ -19,8 +19,9 @@ from mantlet import settings
 from mantlet.errors import RefusedError
 from mantlet.evidence import inflate
 from mantlet.evidence.stream import Cached, Slice, Stream
+from mantlet.evidence.trees.member import member as entry_of
 from mantlet.settings import MIB
-from mantlet.types import Absent, Containment, Entry, Reason, Recovery, Step, Times, escape
+from mantlet.types import Absent, Entry, Reason, Step, escape
 
 SIGNATURES: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _END, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 0xFFFF
@@ -127,14 +128,14 @@ class Zip:
         for number in range(len(self._records)):
             member = self._member(number)
             if not member.name.endswith(b"/"):
-                yield _entry(number, escape(member.name), member.size, _modified(member), _refusal(member))
+                yield entry_of(number, escape(member.name), member.size, _modified(member), _refusal(member))
         count = len(self._records)
         if self._more:
             absent = Absent(Reason.LIMIT, f"The archive has more than {settings.MEMBERS:,} members.")
-            yield _entry(count, "...", 0, None, absent)
+            yield entry_of(count, "...", 0, absent=absent)
         elif not self._complete:
             absent = Absent(Reason.DAMAGED, "The archive's directory is damaged: what follows cannot be listed.")
-            yield _entry(count, "...", 0, None, absent)
+            yield entry_of(count, "...", 0, absent=absent)
 
     def open(self, step: Step) -> Stream:
         member = self._member(step.at)
@@ -183,12 +184,6 @@ class _Checked(Stream):
     def check_end(self) -> None:
         if self._upto == self.size and self._crc != self._stated:
             raise OSError("the member's bytes are not those that were packed: its checksum differs")
-
-
-def _entry(number: int, name: str, size: int, modified: str | None, absent: Absent | None) -> Entry:
-    size = min(size, 2**63 - 1)
-    times = Times(modified=modified)
-    return Entry(Step("member", number, name), size, Recovery.LIVE, Containment.MEMBER, times, absent)
 
 
 def _refusal(member: _Member) -> Absent | None:
