@@ -70,6 +70,8 @@ def _nothing() -> None:
     pass
 
 
+_NUMBERS: Final = 2**63
+"""What a column of a case can hold."""
 _VOLUMES: Final = 3
 """How many volumes may lie in each other: a partition, a slice of it, a volume of an APFS container."""
 
@@ -80,6 +82,9 @@ def checked(parent: Address, entry: Entry) -> Entry:
         why = f"Its name is longer than {settings.NAME_LENGTH:,} characters."
         step = Step(entry.step.kind, entry.step.at, entry.step.name[:200].rstrip("%0123456789ABCDEF"))
         return msgspec.structs.replace(entry, step=step, absent=Absent(Reason.LIMIT, why))
+    if not (0 <= entry.step.at < _NUMBERS and 0 <= entry.size < _NUMBERS):
+        absent = entry.absent or Absent(Reason.DAMAGED, "Its record number or size is beyond any that can be.")
+        return msgspec.structs.replace(entry, step=Step(entry.step.kind, 0, entry.step.name), size=0, absent=absent)
     volumes = sum(step.kind == "volume" for step in parent.steps[-_VOLUMES:])
     if entry.step.kind == "volume" and volumes == _VOLUMES:
         why = f"Volumes lie more than {_VOLUMES} deep in each other."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -40,6 +41,7 @@ class Reach:
             if len(self._containers) > _OPEN_EXHIBITS:
                 oldest, _ = self._containers.popitem(last=False)
                 self._trees = OrderedDict((at, tree) for at, tree in self._trees.items() if at.exhibit != oldest)
+                gc.collect()  # errors that were kept may hold its caches in a circle
         self._containers.move_to_end(exhibit)
         return self._containers[exhibit]
 

@@ -150,7 +150,10 @@ def open_tree(source: Source) -> Tree:
                 fault = fault or (None if none else error)
     if fault is None and compressed and not source.is_exhibit:
         return Single(source.name, stream)
-    raise fault if isinstance(fault, RefusedError) else _refusal(stream, fault)
+    try:
+        raise fault if isinstance(fault, RefusedError) else _refusal(stream, fault)
+    finally:
+        del fault  # whose traceback holds this frame, and with it the stream's cache
 
 
 def _refusal(stream: Stream, fault: Exception | None) -> RefusedError:
