@@ -128,6 +128,20 @@ class Memory(Stream):
         return self._data[offset : offset + length]
 
 
+class ForLibyal(Slice):
+    """A stream as a library of libyal is given it: where it cannot be read it is short, which they take for an error.
+
+    An exception that passes through their Python bindings is never let go, nor is what its frames hold: on damaged
+    media a worker's memory filled with caches of streams that nobody read any more (libvhdi-python 20260901).
+    """
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        try:
+            return super().read_at(offset, length)
+        except OSError:
+            return b""
+
+
 class Library(Stream):
     """What a library of libyal opened (https://github.com/libyal): they keep a position, hence the lock.
 

@@ -9,7 +9,7 @@ import pyvhdi
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.source import Opened, Source
-from mantlet.evidence.stream import Cached, Library
+from mantlet.evidence.stream import Cached, ForLibyal, Library
 from mantlet.types import Reason
 
 VHD: Final = b"conectix"
@@ -31,7 +31,7 @@ def open_vhd(source: Source) -> Opened:
 
 def _file(source: Source) -> Any:
     file = pyvhdi.file()
-    file.open_file_object(source.stream)
+    file.open_file_object(ForLibyal(source.stream))
     if file.disk_type == pyvhdi.disk_types.DIFFERENTIAL:
         if not file.parent_filename:
             raise RefusedError(Reason.UNSUPPORTED, "The virtual disk stands on another, and does not name it.")

@@ -9,7 +9,7 @@ import pyvmdk
 
 from mantlet.errors import RefusedError
 from mantlet.evidence.source import Opened, Source
-from mantlet.evidence.stream import Cached, Library
+from mantlet.evidence.stream import Cached, ForLibyal, Library
 from mantlet.types import Reason
 
 SPARSE: Final = b"KDMV"
@@ -31,7 +31,7 @@ def open_vmdk(source: Source) -> Opened:
 
 def _handle(source: Source) -> Any:
     handle = pyvmdk.handle()
-    handle.open_file_object(source.stream)
+    handle.open_file_object(ForLibyal(source.stream))
     if handle.number_of_extents > _EXTENTS:
         raise RefusedError(Reason.LIMIT, f"The VMDK image says it is in more than {_EXTENTS:,} pieces.")
     names = [handle.get_extent_descriptor(number).filename for number in range(handle.number_of_extents)]
@@ -40,7 +40,7 @@ def _handle(source: Source) -> Any:
     files = [source.stream] if alone else [source.part(name).stream if name else None for name in names]
     if None in files:
         raise RefusedError(Reason.UNSUPPORTED, "A piece of the VMDK image has no file of its own.")
-    handle.open_extent_data_files_as_file_objects(files)
+    handle.open_extent_data_files_as_file_objects([ForLibyal(each) for each in files if each is not None])
     if handle.parent_filename:
         handle.set_parent(_handle(source.part(handle.parent_filename)))
     return handle

@@ -20,7 +20,7 @@ import pyfsntfs
 import pyfsxfs
 
 from mantlet import settings
-from mantlet.evidence.stream import Joined, Library, Slice, Stream
+from mantlet.evidence.stream import ForLibyal, Joined, Library, Slice, Stream
 from mantlet.types import Absent, Entry, Reason, Step, Times, escape, unescape
 
 _FAILURES: Final = (OSError, ValueError, OverflowError, MemoryError)
@@ -136,7 +136,7 @@ class Hfs(_FileSystem):
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        volume = pyfshfs.open_file_object(stream)
+        volume = pyfshfs.open_file_object(ForLibyal(stream))
         super().__init__(
             volume.get_root_directory, volume.get_file_entry_by_identifier, pyfshfs.file_entry.get_identifier
         )
@@ -157,7 +157,7 @@ class Xfs(_FileSystem):
     """XFS, versions 4 and 5. Raises OSError when it is none."""
 
     def __init__(self, stream: Stream) -> None:
-        volume = pyfsxfs.open_file_object(stream)
+        volume = pyfsxfs.open_file_object(ForLibyal(stream))
         super().__init__(volume.get_root_directory, volume.get_file_entry_by_inode, pyfsxfs.file_entry.get_inode_number)
 
 
@@ -170,7 +170,7 @@ class Ntfs(_FileSystem):
 
     def __init__(self, stream: Stream) -> None:
         volume = pyfsntfs.volume()
-        volume.open_file_object(stream)
+        volume.open_file_object(ForLibyal(stream))
         super().__init__(volume.get_root_directory, volume.get_file_entry, _record_number)
         self._volume = volume
 
@@ -216,7 +216,7 @@ class Apfs:
     solid: Final = False
 
     def __init__(self, stream: Stream) -> None:
-        self._container = pyfsapfs.open_file_object(stream)
+        self._container = pyfsapfs.open_file_object(ForLibyal(stream))
 
     def walk(self) -> Iterator[Entry]:
         for index in range(min(_VOLUMES, self._container.get_number_of_volumes())):

@@ -20,7 +20,7 @@ import pytsk3
 import pyvshadow
 
 from mantlet.evidence import vss
-from mantlet.evidence.stream import Stream
+from mantlet.evidence.stream import ForLibyal, Stream
 from mantlet.evidence.trees.allocation import Allocated, allocation
 from mantlet.evidence.trees.tsk import FileSystem, attributes, runs
 from mantlet.evidence.vss import (
@@ -73,7 +73,7 @@ class Shadows:
         if not self._catalog:
             return []
         volume = pyvshadow.volume()
-        volume.open_file_object(with_boot_copy(self._stream))
+        volume.open_file_object(ForLibyal(with_boot_copy(self._stream)))
         return [volume.get_store(index) for index in range(min(volume.number_of_stores, _SNAPSHOTS + 1))]
 
     def walk(self) -> Iterator[Entry]:
