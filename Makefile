@@ -31,9 +31,9 @@ bench: $(VENV)/bench.done
 # Locks every dependency for every platform and Python, with hashes. Needs uv.
 lock:
 	cd requirements && for extra in test bench; do \
-	  uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  uv pip compile -q --universal --generate-hashes --no-header --no-annotate \
 	    --extra build --extra $$extra -o $$extra.txt ../pyproject.toml; done
-	cd requirements && uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	cd requirements && uv pip compile -q --universal --generate-hashes --no-header --no-annotate \
 	  --extra build -o run.txt ../pyproject.toml
 
 $(VENV)/bin/python:

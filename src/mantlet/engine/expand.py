@@ -11,7 +11,7 @@ import msgspec
 from mantlet import settings
 from mantlet.engine.visit import EXPANDED_APART, OF_FILE_SYSTEMS, Allowance, Visit, Watch, checked
 from mantlet.errors import RefusedError
-from mantlet.evidence.container import first_part
+from mantlet.evidence.container import first_part, is_first_part
 from mantlet.evidence.place import place_of
 from mantlet.evidence.reach import Reach
 from mantlet.evidence.stream import Memory, Stream
@@ -280,7 +280,8 @@ def _is_part(tree: Tree, entry: Entry, head: bytes) -> bool:
     first = first_part(name, head)
     if first is None:
         return False
-    if isinstance(tree, Neighbours) and first != name and tree.beside(entry.step, first) is not None:
+    beside = tree.beside(entry.step, first) if isinstance(tree, Neighbours) and first != name else None
+    if beside is not None and is_first_part(beside, name):
         return True
     if not fits_disk(head):  # a flat extent without its descriptor is a disk
         raise RefusedError(Reason.UNREADABLE, f"It is a part of an image, and the first is not beside it: {first}.")

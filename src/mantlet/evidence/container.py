@@ -133,6 +133,7 @@ def unread_name(head: bytes, tail: bytes = b"") -> str | None:
     return next((name for offset, mark, name in _UNREAD if _has((offset, mark), head, tail)), None)
 
 
+_DESCRIPTOR_BYTES: Final = 64 * 1024
 _EXTENT: Final = re.compile(r"(.+)-(?:flat|[sf]\d{3})(\.vmdk)", re.IGNORECASE)
 
 
@@ -148,6 +149,15 @@ def first_part(name: str, head: bytes) -> str | None:
     if extent is None:
         return name if head.startswith(vmdk.SPARSE) and not any(head[28:36]) else None
     return extent[1] + extent[2]
+
+
+def is_first_part(stream: Stream, name: str) -> bool:
+    """Whether a file is the first part of the image that the file `name` is a later part of: that it lies beside it is
+    not enough, as whoever named them chose the names. A VMDK names its extents in its descriptor."""
+    head = stream.read_at(0, _DESCRIPTOR_BYTES)
+    return head.startswith(ewf.SIGNATURE) or (
+        head.startswith(vmdk.DESCRIPTOR) and name.encode("utf-8", "surrogateescape") in head
+    )
 
 
 def form_of(path: Path) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, Final
 
+from mantlet.errors import RefusedError
 from mantlet.settings import MIB
 
 
@@ -138,7 +139,7 @@ class ForLibyal(Slice):
     def read_at(self, offset: int, length: int) -> bytes:
         try:
             return super().read_at(offset, length)
-        except OSError:
+        except (OSError, RefusedError):
             return b""
 
 

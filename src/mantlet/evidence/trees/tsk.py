@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytsk3
 
 from mantlet import settings
+from mantlet.errors import RefusedError
 from mantlet.evidence.order import by_position
 from mantlet.evidence.stream import Stream
 from mantlet.evidence.trees.allocation import Allocated, allocation
@@ -40,7 +41,7 @@ class Image(pytsk3.Img_Info):  # type: ignore[misc]
     def read(self, offset: int, size: int) -> bytes:
         try:
             return self._stream.read_at(offset, size)
-        except OSError as error:
+        except (OSError, RefusedError) as error:
             self.fault = str(error)  # TSK takes a short read for a bad sector, and gives zeros for a file's bytes there
             return b""
         except MemoryError:
