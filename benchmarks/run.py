@@ -44,8 +44,8 @@ class Comparison(NamedTuple):
 
 
 COMPARISONS: Final = (
-    Comparison("scan, 12 megapixels", 4000, 3000, 240, 60, 10),
-    Comparison("scan, 0.3 megapixels", 672, 448, 3000, 1500, 2),
+    Comparison("scan, 12 megapixels", 4000, 3000, 240, 60, 15),
+    Comparison("scan, 0.3 megapixels", 672, 448, 3000, 1500, 2.5),
 )
 
 
@@ -88,7 +88,7 @@ def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
     start = _scan(empty, count, folder)
     shutil.rmtree(evidence)
     mine, theirs = (statistics.median(cost.cpu for cost in costs) for costs in (ours, peer))
-    print(f"  median    ours {mine:7.2f}   plain {theirs:7.2f}   ratio {theirs / mine:.1f}, goal {comparison.goal:.0f}")
+    print(f"  median    ours {mine:7.2f}   plain {theirs:7.2f}   ratio {theirs / mine:.1f}, goal {comparison.goal:g}")
     return {
         **result,
         "ours": round(mine, 3),

@@ -11,7 +11,7 @@ from mantlet.case.queries import FILTERS
 from mantlet.cli.app import app
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, NotAllowedError, UsageError
 from mantlet.grading import scheme
-from mantlet.pipeline import STAGES
+from mantlet.pipeline import ON_REQUEST, STAGES
 from mantlet.types import Containment, Place, Reason, Recovery
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def test_every_reason_exit_code_and_word_of_an_item_is_in_the_reference() -> Non
 
 def test_every_finding_and_scheme_is_documented() -> None:
     model = (ROOT / "docs" / "data-model.md").read_text()
-    for stage in STAGES:
+    for stage in (*STAGES, *ON_REQUEST):
         assert f"| `{stage.name}` |" in model
         assert not stage.settings or stage.settings.split()[0] in model
     assert set(scheme.names()) >= {"england-wales", "stand-in"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import sys
@@ -12,9 +13,14 @@ from mantlet.errors import MantletError
 
 
 def main() -> None:
+    # A worker has one core, and nothing multiplies matrices: threads of numpy's BLAS would spin for nothing.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.disable()  # what is loaded stays: to look for garbage in it takes a tenth of the start
     from mantlet.cli.app import app
     from mantlet.cli.output import say
 
+    gc.freeze()
+    gc.enable()
     try:
         app(prog_name="mantlet")
     except MantletError as error:

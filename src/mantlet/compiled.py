@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import numba
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -25,3 +26,12 @@ def kernel(*arguments: numba.types.Type) -> Callable[[Function], Function]:
         return compiled
 
     return compile_
+
+
+@inner
+def ones(word: np.uint64) -> np.int64:
+    """How many bits are set, adding pairs, nibbles and bytes (Warren, Hacker's Delight, 5-1)."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))

@@ -5,13 +5,13 @@
 
 `mantlet.engine.expand` does one node of that, in a boxed worker that knows neither the case nor the other nodes. To
 measure something else of each content, write a stage, put it into `STAGES`, and what it may state into
-`engine.messages`; to read another format, see `mantlet.evidence.tree`. Matching, stacking and grading happen later,
-on rows (`mantlet.case`).
+`engine.messages`; into `ON_REQUEST` what not every case needs (`mantlet.engine.measure`). To read another format, see
+`mantlet.evidence.tree`. Matching, stacking and grading happen later, on rows (`mantlet.case`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -30,17 +30,40 @@ def _media(sight: Sight) -> dict[str, Any] | Absent:
     return msgspec.to_builtins(sight.about_clip)  # type: ignore[no-any-return]
 
 
+_CLIP: Final = Absent(Reason.NOT_APPLICABLE, "A clip stands as its key frames.")
+
+
+def _too_flat(quality: int) -> Absent | None:
+    if quality >= settings.PDQ_QUALITY:
+        return None
+    return Absent(Reason.TOO_FLAT, f"Quality {quality} of 100: below {settings.PDQ_QUALITY} a hash fits too much.")
+
+
 def _pdq_hash(sight: Sight) -> str | Absent:
     if not sight.still:
-        return Absent(Reason.NOT_APPLICABLE, "A clip stands as its key frames.")
-    value, quality = sight.pdq
-    if quality < settings.PDQ_QUALITY:
-        return Absent(Reason.TOO_FLAT, f"Quality {quality} of 100: below {settings.PDQ_QUALITY} a hash fits too much.")
-    return value.hex()
+        return _CLIP
+    value, quality, _ = sight.pdq
+    return _too_flat(quality) or value.hex()
 
 
 def _pdq_quality(sight: Sight) -> int | Absent:
-    return sight.pdq[1] if sight.still else Absent(Reason.NOT_APPLICABLE, "A clip stands as its key frames.")
+    return sight.pdq[1] if sight.still else _CLIP
+
+
+def _pdq_forms(sight: Sight) -> list[str] | Absent:
+    """Of the picture as it would be turned or mirrored, in the order of `pdq.FORMS`."""
+    if not sight.still:
+        return _CLIP
+    _, quality, forms = sight.pdq
+    return _too_flat(quality) or [form.hex() for form in forms]
+
+
+def _pdq_stretched(sight: Sight) -> list[str] | Absent:
+    """Of the picture itself, then as `_pdq_forms`."""
+    if not sight.still:
+        return _CLIP
+    value, quality, forms = sight.stretched_pdq
+    return _too_flat(quality) or [form.hex() for form in (value, *forms)]
 
 
 def _key_frames(sight: Sight) -> list[dict[str, Any]] | None:
@@ -65,13 +88,19 @@ STAGES: Final = (
     Stage("media", 1, "", _media),
     Stage("pdq", 1, picture.CONVENTION, _pdq_hash),
     Stage("pdq-quality", 1, picture.CONVENTION, _pdq_quality),
+    Stage("pdq-forms", 1, picture.CONVENTION, _pdq_forms),
     Stage("frames", 1, f"{picture.CONVENTION} key-frames-{settings.KEY_FRAMES}", _key_frames),
 )
 
+ON_REQUEST: Final = (Stage("pdq-512", 1, picture.STRETCHED, _pdq_stretched),)
+"""What is stated of a case only where it is asked for: to compare with a list that was made otherwise."""
 
-def findings(sight: Sight, form: probe.Form, blamed: Absent | None) -> Iterator[Finding]:
-    """What every stage states of one content. `blamed`: why it may not be decoded, having cost a worker its life."""
-    for stage in STAGES:
+
+def findings(
+    sight: Sight, form: probe.Form, blamed: Absent | None, stages: Sequence[Stage] = STAGES
+) -> Iterator[Finding]:
+    """What stages state of one content. `blamed`: why it may not be decoded, having cost a worker its life."""
+    for stage in stages:
         value = blamed or _stated(stage, sight, form)
         if value is not None:
             absent = value if isinstance(value, Absent) else None

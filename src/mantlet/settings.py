@@ -47,6 +47,14 @@ PDQ_DISTANCE: Final = 31
 """Bits of 256 in which two PDQ hashes may differ and still match (ThreatExchange, pdq/README.md, "Matching")."""
 PDQ_QUALITY: Final = 50
 """PDQ quality, of 100, below which a hash fits unrelated pictures and is not used (ibid.)."""
+KNOWN_RECORDS: Final = 400_000_000
+"""Records of one set of known material."""
+KNOWN_REPEATS: Final = 1_000
+"""Records of one set that may hold the same digest or hash; one stored file was named by 116 records of a real set."""
+KNOWN_CATEGORIES: Final = 1_000
+"""Distinct category codes of one set."""
+KNOWN_MATCHES: Final = 1_000
+"""Records of one set that are kept of those that look like one content: the nearest."""
 
 
 def home() -> Path:

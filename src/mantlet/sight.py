@@ -36,8 +36,8 @@ class Sight:
         return _or_error(self._read_frames)
 
     @cached_property
-    def _pdq(self) -> tuple[bytes, int]:
-        return pdq.pdq(self.picture.pixels)
+    def _pdq(self) -> tuple[bytes, int, list[bytes]]:
+        return pdq.pdq_and_forms(self.picture.pixels)
 
     @property
     def still(self) -> bool:
@@ -57,11 +57,21 @@ class Sight:
         return _raised(self._frames)[1]
 
     @property
-    def pdq(self) -> tuple[bytes, int]:
-        """Hash and quality of a still. Raises RefusedError for a damaged one."""
+    def pdq(self) -> tuple[bytes, int, list[bytes]]:
+        """Hash and quality of a still, and the hashes of its forms (`pdq.FORMS`). Raises RefusedError for a damaged
+        one."""
+        self._refuse_damaged()
+        return self._pdq
+
+    @property
+    def stretched_pdq(self) -> tuple[bytes, int, list[bytes]]:
+        """As `pdq`, by `picture.STRETCHED`."""
+        self._refuse_damaged()
+        return pdq.pdq_and_forms(picture.stretched(self.picture))
+
+    def _refuse_damaged(self) -> None:
         if self.picture.damage:
             raise RefusedError(Reason.DAMAGED, f"Parts of the picture are missing: {self.picture.damage}.")
-        return self._pdq
 
     def _read_frames(self) -> tuple[clip.Clip, list[tuple[float, bytes, int]]]:
         if self.content.mime.startswith("image/"):

@@ -265,6 +265,7 @@ class Task(StrEnum):
     WALK = "walk"
     EXAMINE = "examine"
     ACQUIRE = "acquire"
+    MEASURE = "measure"
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -272,6 +273,7 @@ class Node(msgspec.Struct, frozen=True):
 
     `skip` holds the marks of addresses that cost an earlier worker its life, with the reason to record instead.
     `recovery` is that of the archive to walk: what lies in a deleted archive is deleted.
+    To measure, `stage` names what is stated of the contents of the entries, which are `contents` in the same order.
     """
 
     task: Task
@@ -280,6 +282,8 @@ class Node(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...] = ()
     skip: tuple[tuple[Count, Absent], ...] = ()
     recovery: Recovery = Recovery.LIVE
+    stage: Word = ""
+    contents: tuple[Sha256, ...] = ()
 
     @property
     def key(self) -> str:

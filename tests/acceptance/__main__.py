@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance import content, hostile, kill, memory
+from tests.acceptance import content, hostile, kill, known, known_scale, memory
 from tests.acceptance.figure import Figure
 
 FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
@@ -20,6 +20,14 @@ FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     "hostile.odd-media": hostile.odd_media,
     "hostile.archives": hostile.archives,
     "hostile.images": hostile.images,
+    "known.hostile-sets": known.hostile,
+    "known.import-rates": known.rates,
+    "known.dihedral": known.dihedral,
+    "known.digests-100m": known_scale.digests,
+    "known.pdq-1m": known_scale.hashes_1m,
+    "known.pdq-10m": known_scale.hashes_10m,
+    "known.pdq-50m": known_scale.hashes_50m,
+    "known.pdq-100m": known_scale.hashes_100m,
 }
 
 

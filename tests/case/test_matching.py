@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Iterator
@@ -14,12 +13,15 @@ from cases import Picture, add, flipped, ledger_length, rows
 
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
-from mantlet.case.matching import Matcher, match
+from mantlet.case.matching import match
 from mantlet.case.verify import verify_record
 from mantlet.governance import keys, ledger
-from mantlet.known.read import import_file
-from mantlet.known.sets import KnownSet, Record, Sets, Status
+from mantlet.known.imports import About, import_files
+from mantlet.known.records import KnownSet, Record, Status
+from mantlet.known.sets import Sets
 from mantlet.settings import PDQ_DISTANCE, PDQ_QUALITY
+from tests import known_sets
+from tests.known_sets import digest, matcher
 
 SOURCE = random.Random(17)
 HASH = SOURCE.randbytes(32)
@@ -38,12 +40,9 @@ def sets() -> Iterator[Sets]:
     sets.close()
 
 
-def digest(name: str, text: str) -> bytes:
-    return hashlib.new(name, text.encode(), usedforsecurity=False).digest()
-
-
 def put(sets: Sets, name: str, *records: Record, status: Status = "notable", version: str = "1") -> KnownSet:
-    return sets.replace(name, version, status, "", "", records)
+    """A set in force; one record that is never met keeps a set without any from being refused."""
+    return known_sets.put(sets, name, [*records, Record(99, md5=bytes(16))], status, version)
 
 
 def matched(case: Case, picture: Picture) -> set[tuple[str, str, int, str, int]]:
@@ -57,7 +56,7 @@ def matched(case: Case, picture: Picture) -> set[tuple[str, str, int, str, int]]
 def test_a_picture_is_known_by_digest_and_looks_known_by_hash(case: Case, sets: Sets) -> None:
     known = put(sets, "force", Record(4, md5=digest("md5", "boat"), pdq=HASH, category="boat"))
     add(case, PICTURES)
-    counts = match(case, Matcher(sets, [known]))
+    counts = match(case, matcher(sets, [known]))
     assert counts == {"contents": 5, "notable exact": 1, "notable near": 2}
     assert matched(case, BOAT) == {("force", "1", 4, "md5", 0), ("force", "1", 4, "pdq", 0)}
     assert matched(case, LOOKS_SO) == {("force", "1", 4, "pdq", PDQ_DISTANCE)}
@@ -80,7 +79,7 @@ def test_notable_and_benign_are_kept_apart(case: Case, sets: Sets) -> None:
         ),
     ]
     add(case, PICTURES)
-    counts = match(case, Matcher(sets, chosen))
+    counts = match(case, matcher(sets, chosen))
     assert counts == {"contents": 5, "notable exact": 1, "benign exact": 1, "benign near": 1}
     categories = {row["category"]: row["distinct"] for row in queries.matrix(case)["totals"]}
     assert categories == {"ungraded, known notable": 1, "ungraded": 4}
@@ -144,22 +143,22 @@ def drawn(seed: int) -> tuple[list[Picture], list[tuple[str, Status, list[Record
 @pytest.mark.parametrize("seed", range(8))
 def test_during_a_scan_and_later_gives_the_same_and_misses_nothing(tmp_path: Path, sets: Sets, seed: int) -> None:
     pictures, wanted = drawn(seed)
-    matcher = Matcher(sets, [put(sets, name, *records, status=status) for name, status, records in wanted])
+    by = matcher(sets, [put(sets, name, *records, status=status) for name, status, records in wanted])
     actor = keys.actor("DC Example")
     during, later = create_or_open(tmp_path / "during", actor), create_or_open(tmp_path / "later", actor)
     add(later, pictures)
-    match(later, matcher)
+    match(later, by)
     source, left, known = random.Random(seed), list(pictures), 0
     while left:
         size = source.randint(1, 8)
-        known += add(during, left[:size], matcher)
+        known += add(during, left[:size], by)
         left = left[size:]
     assert rows(during, "match") == rows(later, "match")
     assert rows(during, "matched") == rows(later, "matched")
     found = {(row[0], row[1], row[3], row[4], row[8], row[6]) for row in rows(later, "match")}
     assert found == by_hand(pictures, wanted)
     assert known == len({row[0] for row in found}) > 5
-    assert match(during, matcher)["contents"] == 0
+    assert match(during, by)["contents"] == 0
     assert rows(during, "stack") == rows(later, "stack")
     during.close()
     later.close()
@@ -172,34 +171,34 @@ def test_a_clip_looks_known_by_the_nearest_of_its_usable_frames(case: Case, sets
     )
     flat = Picture("flat film", frames=[(HASH, PDQ_QUALITY - 1)])
     add(case, [film, flat])
-    match(case, Matcher(sets, [put(sets, "force", Record(3, pdq=HASH))]))
+    match(case, matcher(sets, [put(sets, "force", Record(3, pdq=HASH))]))
     assert matched(case, film) == {("force", "1", 3, "frames", 10)}
     assert matched(case, flat) == set()
 
 
 def test_a_second_match_changes_nothing(case: Case, sets: Sets) -> None:
-    matcher = Matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
+    by = matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
     add(case, PICTURES)
-    match(case, matcher)
+    match(case, by)
     before = [rows(case, table) for table in ("match", "matched", "stack", "ledger")]
-    assert match(case, matcher) == {"contents": 0, "notable near": 2}
+    assert match(case, by) == {"contents": 0, "notable near": 2}
     assert [rows(case, table) for table in ("match", "matched", "stack", "ledger")] == before
 
 
 def test_what_is_new_is_matched_and_the_rest_left_alone(case: Case, sets: Sets) -> None:
-    matcher = Matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
+    by = matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
     add(case, [BOAT, OTHER])
-    match(case, matcher)
+    match(case, by)
     add(case, [LOOKS_SO])
-    assert match(case, matcher) == {"contents": 1, "notable near": 2}
+    assert match(case, by) == {"contents": 1, "notable near": 2}
     assert matched(case, LOOKS_SO) == {("force", "1", 1, "pdq", PDQ_DISTANCE)}
 
 
 def test_a_content_that_another_worker_finds_again_is_known_once(case: Case, sets: Sets) -> None:
-    matcher = Matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
-    assert add(case, [BOAT, OTHER], matcher) == 1
+    by = matcher(sets, [put(sets, "force", Record(1, pdq=HASH))])
+    assert add(case, [BOAT, OTHER], by) == 1
     before = rows(case, "match")
-    assert add(case, [BOAT, LOOKS_SO], matcher) == 1
+    assert add(case, [BOAT, LOOKS_SO], by) == 1
     assert [row for row in rows(case, "match") if row[0] != LOOKS_SO.sha256] == before
 
 
@@ -207,9 +206,9 @@ def test_a_replaced_set_replaces_its_matches_and_no_others(case: Case, sets: Set
     other = put(sets, "other", Record(1, sha256=digest("sha256", "boat")))
     first = put(sets, "force", Record(1, pdq=HASH), Record(2, sha256=digest("sha256", "boat")))
     add(case, PICTURES)
-    match(case, Matcher(sets, [other, first]))
+    match(case, matcher(sets, [other, first]))
     second = put(sets, "force", Record(1, sha256=digest("sha256", "other")), version="2")
-    match(case, Matcher(sets, [other, second]))
+    match(case, matcher(sets, [other, second]))
     assert matched(case, BOAT) == {("other", "1", 1, "sha256", 0)}
     assert matched(case, LOOKS_SO) == set()
     assert matched(case, OTHER) == {("force", "2", 1, "sha256", 0)}
@@ -218,9 +217,9 @@ def test_a_replaced_set_replaces_its_matches_and_no_others(case: Case, sets: Set
 def test_the_matches_of_a_set_that_is_not_asked_or_removed_are_kept(case: Case, sets: Sets) -> None:
     first = put(sets, "first", Record(1, sha256=digest("sha256", "boat")))
     add(case, PICTURES)
-    match(case, Matcher(sets, [first]))
+    match(case, matcher(sets, [first]))
     sets.remove("first")
-    match(case, Matcher(sets, [put(sets, "second", Record(1, sha256=digest("sha256", "boat")))]))
+    match(case, matcher(sets, [put(sets, "second", Record(1, sha256=digest("sha256", "boat")))]))
     assert {each[0] for each in matched(case, BOAT)} == {"first", "second"}
 
 
@@ -229,31 +228,31 @@ def test_a_set_imported_again_as_benign_is_benign(case: Case, sets: Sets, tmp_pa
     add(case, PICTURES)
     statuses: tuple[Status, ...] = ("notable", "benign")
     for status in statuses:
-        match(case, Matcher(sets, [import_file(sets, tmp_path / "list", "force", status, "x")]))
+        match(case, matcher(sets, [import_files(sets, [tmp_path / "list"], "force", "x", About(status=status))]))
         assert [each["status"] for each in queries.known(case, BOAT.sha256)] == [status]
 
 
 def test_a_list_imported_again_as_perceptual_hashes_is_looked_up_anew(case: Case, sets: Sets, tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{HASH.hex()}\n")
     add(case, PICTURES)
-    match(case, Matcher(sets, [import_file(sets, tmp_path / "list", "force", "notable", "x")]))
+    match(case, matcher(sets, [import_files(sets, [tmp_path / "list"], "force", "x")]))
     assert matched(case, BOAT) == set()
-    match(case, Matcher(sets, [import_file(sets, tmp_path / "list", "force", "notable", "x", "pdq")]))
+    match(case, matcher(sets, [import_files(sets, [tmp_path / "list"], "force", "x", About(plain="pdq"))]))
     assert len(matched(case, BOAT)) == len(matched(case, LOOKS_SO)) == 1
 
 
 def test_a_match_is_in_the_ledger_with_the_sets_it_was_against(case: Case, sets: Sets) -> None:
     add(case, PICTURES)
-    match(case, Matcher(sets, [put(sets, "force", version="v7")]))
+    match(case, matcher(sets, [put(sets, "force", version="v7")]))
     said = {entry.kind: json.loads(entry.payload or "") for entry in ledger.entries(case.reader, "case")}
-    assert said["matched"] == {"contents": 5, "sets": {"force": "v7"}}
+    assert said["matched"] == {"contents": 5, "sets": {"force": "v7"}, "conventions": {"force": "whole"}}
     assert (said["stacked"]["contents"], said["stacked"]["distance"]) == (4, PDQ_DISTANCE)
     verify_record(case)
 
 
 def test_stacks_hold_what_looks_the_same_and_are_named_by_the_first(case: Case, sets: Sets) -> None:
     add(case, PICTURES)
-    match(case, Matcher(sets, []))
+    match(case, matcher(sets, []))
     stack = dict(case.reader.execute("SELECT sha256, stack FROM stack").fetchall())
     assert set(stack) == {each.sha256 for each in PICTURES if each.pdq is not None}
     assert (
@@ -267,14 +266,14 @@ def test_stacks_hold_what_looks_the_same_and_are_named_by_the_first(case: Case, 
 
 
 def test_stacks_follow_what_is_found_later(case: Case, sets: Sets) -> None:
-    matcher = Matcher(sets, [])
+    by = matcher(sets, [])
     between = flipped(HASH, 28, SOURCE)
     far = Picture("far", flipped(between, 28, random.Random(1)))
     add(case, [BOAT, far])
-    match(case, matcher)
+    match(case, by)
     assert queries.matrix(case)["stacks"] == 0
     add(case, [Picture("between", between)])
-    match(case, matcher)
+    match(case, by)
     assert queries.matrix(case)["stacks"] == 1
     assert len({stack for _, stack in rows(case, "stack")}) == 1
 
@@ -283,6 +282,6 @@ def test_stacks_follow_what_is_found_later(case: Case, sets: Sets) -> None:
 def test_a_case_without_a_hash_has_no_stack(case: Case, sets: Sets, pictures: list[Picture]) -> None:
     add(case, pictures)
     before = ledger_length(case)
-    assert match(case, Matcher(sets, [])) == {"contents": len(pictures)}
+    assert match(case, matcher(sets, [])) == {"contents": len(pictures)}
     assert rows(case, "stack") == []
     assert ledger_length(case) == before + len(pictures)

@@ -14,13 +14,15 @@ from cases import Picture, add, flipped
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
 from mantlet.case.decisions import Seen, decide, undo
-from mantlet.case.matching import Matcher, match
+from mantlet.case.matching import match
 from mantlet.case.scan import Scan
 from mantlet.errors import UsageError
 from mantlet.governance import keys
 from mantlet.grading import scheme
-from mantlet.known.sets import Record, Sets
+from mantlet.known.records import Record
+from mantlet.known.sets import Sets
 from mantlet.types import Absent, Address, Containment, Reason, Recovery, Rows, Step, Unread
+from tests.known_sets import matcher, put
 
 STAND_IN = scheme.load("stand-in")
 CODES = [grade.code for grade in STAND_IN.grades]
@@ -41,10 +43,10 @@ class Drawn:
             records.append(Record(number, sha256=sha256, pdq=None if sha256 else self._look()))
         self._sets = Sets()
         known = [
-            self._sets.replace("bad", "1", "notable", "", "", records[:10]),
-            self._sets.replace("good", "1", "benign", "", "", records[10:]),
+            put(self._sets, "bad", records[:10]),
+            put(self._sets, "good", records[10:], "benign"),
         ]
-        self.matcher = Matcher(self._sets, known)
+        self.matcher = matcher(self._sets, known)
         add(self.case, pictures, self.matcher)
 
     def close(self) -> None:
@@ -189,7 +191,7 @@ def test_a_value_may_hold_what_parts_a_filter(case: Case) -> None:
     sets = Sets()
     add(case, [Picture("boat"), Picture("kite")])
     record = Record(1, sha256=bytes.fromhex(Picture("boat").sha256))
-    match(case, Matcher(sets, [sets.replace("a!=b=c", "1", "notable", "", "", [record])]))
+    match(case, matcher(sets, [put(sets, "a!=b=c", [record])]))
     sets.close()
     assert [item["name"] for item in queries.items(case, ["set=a!=b=c"])] == ["a"]
     assert len(list(queries.items(case, ["set!=a!=b=c"]))) == 1

@@ -15,15 +15,17 @@ from cases import Picture, add, flipped
 
 from mantlet.case.case import Case, Exhibit, add_exhibit, open_case
 from mantlet.case.decisions import Seen, decide, exposed, undo
-from mantlet.case.matching import Matcher, match
+from mantlet.case.matching import match
 from mantlet.case.scan import Scan
 from mantlet.case.schema import SCANNED
 from mantlet.case.verify import verify_exhibits, verify_record
 from mantlet.errors import EvidenceError, IntegrityError
 from mantlet.governance import keys, ledger
 from mantlet.grading import scheme
-from mantlet.known.sets import Record, Sets
+from mantlet.known.records import Record
+from mantlet.known.sets import Sets
 from mantlet.types import Absent, Acquisition, Address, Containment, Reason, Recovery, Rows, Step, Unread
+from tests.known_sets import matcher, put
 
 STAND_IN = scheme.load("stand-in")
 SOURCE = random.Random(11)
@@ -54,8 +56,8 @@ def filled(case: Case, tmp_path: Path) -> Case:
     )
     work.flush()
     sets = Sets()
-    known = sets.replace("force", "1", "notable", "", "", [Record(1, sha256=bytes.fromhex(BOAT.sha256), pdq=HASH)])
-    match(case, Matcher(sets, [known]))
+    known = put(sets, "force", [Record(1, sha256=bytes.fromhex(BOAT.sha256), pdq=HASH)])
+    match(case, matcher(sets, [known]))
     sets.close()
     actor = keys.actor("DC Example")
     decide(case, actor, STAND_IN, BOAT.sha256, "boat", Seen(512, clear=True, milliseconds=800), "a sail")

@@ -86,7 +86,7 @@ def case(tmp_path: Path) -> Path:
         ("exhibit {case} --moved EX9={case}", 2, "There is no exhibit EX9"),
         ("review {case} --scheme none", 2, "There is no category scheme 'none'"),
         ("known import {tmp}/none.csv --name x", 3, "none.csv cannot be read"),
-        ("known import {case}/case.sqlite --name x", 3, "is not a text file of hashes"),
+        ("known import {case}/case.sqlite --name x", 3, "nothing was imported"),
         ("known import {tmp}/none.csv --name {blank}", 2, "A set needs a name"),
         ("known lookup {case}/case.sqlite", 5, "say who looks up with --as"),
         ("known lookup {tmp}/none --as x", 3, "none cannot be read"),
@@ -150,7 +150,7 @@ def test_a_case_answers_every_question_in_json(run: Any, case: Path) -> None:
     assert run("show", case, "--json").json()["counts"] == []
     assert run("list", case, "--json").lines() == []
     assert run("exhibit", case, "--json").json() == []
-    assert run("match", case, "--json").json() == {"contents": 0, "sets": {}}
+    assert run("match", case, "--json").json() == {"contents": 0, "sets": {}, "conventions": {}, "warnings": []}
     [head] = run("verify", case, "--json").json()["heads"]
     assert (head["chain"], head["actor"]) == ("case", "DC Example")
     report = run("report", case, "-o", case.parent / "x.html", "--json")

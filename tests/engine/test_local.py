@@ -18,7 +18,6 @@ from PIL import Image
 from scans import living, small_picture
 
 from mantlet.case.case import Case, create_or_open
-from mantlet.case.matching import Matcher
 from mantlet.case.verify import verify_record
 from mantlet.engine import local
 from mantlet.engine.messages import Expand, Ready
@@ -26,6 +25,7 @@ from mantlet.engine.scan import scan
 from mantlet.governance import keys
 from mantlet.known.sets import Sets
 from mantlet.types import Absent, Address, Node, Reason, Rows, Task
+from tests.known_sets import look_up
 
 Scanned = Callable[[], Case]
 
@@ -58,7 +58,7 @@ def scanned(evidence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     case = create_or_open(tmp_path / "case", keys.actor("tester"))
 
     def call() -> Case:
-        assert scan(case, [evidence], Matcher(Sets(), []), workers=2) == []
+        assert scan(case, [evidence], look_up(Sets(), []), workers=2) == ([], [])
         verify_record(case)
         return case
 
@@ -203,7 +203,7 @@ def test_a_box_that_does_not_hold_is_told_in_the_log(
 ) -> None:
     worker = local.Worker()
     try:
-        worker.about = Ready(box, {})
+        worker.about = Ready(box, {}, {})
         local._warn_of_open_box(worker)
     finally:
         worker.end()

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from make_pdq_golden import GOLDEN, flat, noise, pictures, sha256, smooth, texture
 from PIL import Image
 
-from mantlet.fingerprint.pdq import distance, pdq
-from mantlet.settings import PDQ_DISTANCE
+from mantlet.fingerprint.pdq import FORMS, distance, pdq, pdq_and_forms
+from mantlet.settings import PDQ_DISTANCE, PDQ_QUALITY
 
 META_PICTURES = Path(__file__).parents[3] / "shared" / "data" / "pdq"
 
@@ -153,3 +154,70 @@ def test_distance_counts_flipped_bits(hashed: bytes, flipped: set[int]) -> None:
 def test_distance_of_unequal_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match="hashes of 32 and 16 bytes"):
         distance(bytes(32), bytes(16))
+
+
+def turned(rgb: np.ndarray, form: str) -> np.ndarray:
+    """The pixels of a form, in the words of `FORMS`."""
+    degrees = int(form.rpartition("turned ")[2]) if "turned" in form else 0
+    return np.rot90(rgb[:, ::-1] if form.startswith("mirrored") else rgb, -degrees // 90)
+
+
+def forms_apart(rgb: np.ndarray) -> list[int]:
+    """By how many bits each form's hash differs from that of the pixels really turned."""
+    hashed, quality, forms = pdq_and_forms(rgb)
+    assert (hashed, quality) == pdq(rgb)
+    return [distance(pdq(turned(rgb, form))[0], value) for form, value in zip(FORMS, forms, strict=True)]
+
+
+# Both sides of where the window goes from one element to two, to three, to four: it lies off centre where it is even.
+SIDES = st.one_of(st.integers(64, 560), st.sampled_from([64, 127, 128, 129, 256, 257, 384, 385, 512, 513]))
+
+
+@settings(deadline=None, max_examples=120)
+@given(height=SIDES, width=SIDES, rough=st.booleans(), seed=st.integers(0, 2**31))
+def test_forms_are_hashes_of_the_turned_pixels(height: int, width: int, rough: bool, seed: int) -> None:
+    picture = texture(seed, height, width, 30) if rough else smooth(seed, height, width, 6)
+    assert max(forms_apart(picture)) <= 4
+
+
+def test_forms_of_the_golden_pictures() -> None:
+    """But stripes: nearly all of their coefficients are 0 but for rounding, which decides their bits."""
+    for name, picture in pictures():
+        if min(picture.shape[:2]) >= 64 and pdq(picture)[1] >= PDQ_QUALITY and not name.startswith("stripes"):
+            assert max(forms_apart(picture)) <= 2, name
+
+
+def test_forms_differ_and_each_says_which_turn_makes_it() -> None:
+    picture = smooth(5, 300, 400, 8)
+    hashed, _, forms = pdq_and_forms(picture)
+    assert all(distance(a, b) > PDQ_DISTANCE for a, b in combinations([hashed, *forms], 2))
+    clockwise = np.array(Image.fromarray(picture).transpose(Image.Transpose.ROTATE_270))  # Pillow turns the other way
+    assert distance(forms[FORMS.index("turned 90")], pdq(clockwise)[0]) <= 2
+    mirrored = np.array(Image.fromarray(picture).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    assert distance(forms[FORMS.index("mirrored")], pdq(mirrored)[0]) <= 2
+
+
+def test_forms_of_the_pictures_that_meta_turned() -> None:
+    folder = META_PICTURES / "reg-test-input" / "dih"
+    if not folder.exists():
+        pytest.skip(f"Meta's reference pictures are not at {META_PICTURES}")
+    record, *others = (np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.jpg")))
+    used = set()
+    for other in others:
+        apart = [distance(pdq(record)[0], form) for form in pdq_and_forms(other)[2]]
+        assert min(apart) <= 2
+        used.add(apart.index(min(apart)))
+    assert len(used) == 7, "each is another form"
+
+
+def test_forms_of_photographs(shared: Path) -> None:
+    photographs = sorted((shared / "photos").glob("*/*.jpg"))[::400]
+    assert photographs
+    for path in photographs:
+        picture = np.asarray(Image.open(path).convert("RGB"))
+        if pdq(picture)[1] >= PDQ_QUALITY:
+            assert max(forms_apart(picture)) <= 2, path.name
+
+
+def test_forms_of_what_has_no_hash() -> None:
+    assert pdq_and_forms(np.zeros((4, 500, 3), np.uint8)) == (bytes(32), 0, [bytes(32)] * 7)

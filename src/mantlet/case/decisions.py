@@ -8,6 +8,8 @@ step further back.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated, Any
 
 import msgspec
@@ -133,3 +135,40 @@ def hidden(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
     """Records that a content that was shown is hidden again, after how many milliseconds, in the exposure chain."""
     with case.change(actor) as change:
         change.record("hidden", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")
+
+
+def viewed_grades(case: Case, scheme: str) -> Iterator[dict[str, Any]]:
+    """For each content with a grade of a scheme that stands: its digests, PDQ, that grade, and what each officer who
+    viewed it last said of it, as far as it was not taken back."""
+    rows = case.reader.execute(
+        """
+        SELECT d.sha256, d.grade, d.scheme_version, d.actor, d.at, s.grade AS standing,
+            c.md5, c.sha1, c.size, c.kind, json_extract(f.value, '$') AS pdq, f.settings
+        FROM decision d JOIN standing s USING (sha256) JOIN content c USING (sha256)
+        LEFT JOIN finding f ON f.sha256 = d.sha256 AND f.name = 'pdq' AND f.value NOT NULL
+        WHERE d.basis = 'viewed' AND d.scheme = :scheme AND s.scheme = :scheme AND s.grade NOT NULL AND d.id IN (
+            SELECT max(id) FROM decision e WHERE e.grade NOT NULL AND e.undoes IS NULL
+            AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = e.id) GROUP BY sha256, actor
+        ) ORDER BY d.sha256, d.id
+        """,
+        {"scheme": scheme},
+    )
+    for sha256, group in groupby(rows, key=lambda row: row["sha256"]):
+        said = list(group)
+        first = said[0]
+        yield {
+            **{name: first[name] for name in ("md5", "sha1", "size", "kind", "pdq")},
+            "sha256": sha256,
+            "pdq_settings": first["settings"],
+            "grade": first["standing"],
+            "grades": [
+                {"grade": row["grade"], "version": row["scheme_version"], "by": row["actor"], "at": row["at"]}
+                for row in said
+            ],
+        }
+
+
+def schemes(case: Case) -> list[str]:
+    """The schemes by which something in the case is graded."""
+    rows = case.reader.execute("SELECT DISTINCT scheme FROM standing WHERE grade NOT NULL ORDER BY 1")
+    return [row["scheme"] for row in rows]

@@ -7,72 +7,92 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from mantlet import settings
 from mantlet.case.case import Case, Change
-from mantlet.known.near import Near
-from mantlet.known.sets import KnownSet, Match, Sets
+from mantlet.fingerprint.pdq import FORMS
+from mantlet.grading.stacks import stacks
+from mantlet.known.lookup import Look, LookUp
+from mantlet.known.records import Match
 from mantlet.types import Content, Finding
 
 _CHUNK: Final = 2000
+PINNED: Final = "whole"
+"""The convention by which every scan makes a PDQ."""
+_LOOKS: Final = {"pdq": PINNED, "pdq-forms": PINNED, "frames": PINNED, "pdq-512": "512"}
+"""The findings that are looked up, and the convention of each."""
 
 
 class Matcher:
-    """Looks contents up in some sets. `digest` names which sets in which versions, and what their records are."""
+    """Looks contents up in some sets. `digest` names which sets in which versions, by which convention each, and the
+    policy: all that the matches depend on."""
 
-    def __init__(self, sets: Sets, chosen: list[KnownSet]) -> None:
-        self._sets = sets
-        self.chosen = chosen
-        self._near = Near(sets, chosen)
-        versions = json.dumps(sorted((each.name, each.version, each.status) for each in chosen))
-        self.digest = hashlib.sha256(versions.encode()).hexdigest()[:16]
+    def __init__(self, look_up: LookUp, conventions: dict[str, str] | None = None) -> None:
+        """`conventions`: of sets that do not say which they use, what was measured."""
+        self.look_up = look_up
+        self.chosen = look_up.chosen
+        measured = conventions or {}
+        self.conventions = {each.name: each.convention or measured.get(each.name, PINNED) for each in self.chosen}
+        about = [(each.name, each.version, each.status, self.conventions[each.name]) for each in self.chosen]
+        text = json.dumps([sorted(about), msgspec.to_builtins(look_up.policy), sorted(_LOOKS)])
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __call__(self, change: Change, contents: Sequence[Content], findings: Sequence[Finding]) -> int:
         """Matches what a batch brought, within its transaction; how many of the contents are known."""
-        hashes: dict[str, list[tuple[str, bytes]]] = {}
+        looks: dict[str, list[Look]] = {}
         for finding in findings:
-            hashes.setdefault(finding.sha256, []).extend(_hashes(finding.name, finding.value))
+            looks.setdefault(finding.sha256, []).extend(_looks(finding.name, finding.value))
         return sum(
-            self._match(change, each.sha256, each.md5, each.sha1, hashes.get(each.sha256, [])) for each in contents
+            self.match(change, each.sha256, each.md5, each.sha1, looks.get(each.sha256, [])) for each in contents
         )
 
-    def _match(self, change: Change, sha256: str, md5: str, sha1: str, hashes: Iterable[tuple[str, bytes]]) -> bool:
+    def match(self, change: Change, sha256: str, md5: str, sha1: str, looks: Iterable[Look]) -> bool:
         done = change.tx.execute("SELECT sets FROM matched WHERE sha256 = ?", (sha256,)).fetchone()
         if done and done["sets"] == self.digest:
             return False
         found: dict[tuple[str, int, str], Match] = {}
-        for match in self._sets.exact(self.chosen, md5, sha1, sha256):
-            found[match.set, match.record, match.how] = match
-        for how, value in hashes:
-            for match in self._near.matches(value, how):
-                key = (match.set, match.record, match.how)
-                if key not in found or match.distance < found[key].distance:
-                    found[key] = match
+        for each in (*self.look_up.exact(md5, sha1, sha256), *self.look_up.near(looks, self.conventions)):
+            found.setdefault((each.set, each.record, each.how), each)
         for known in self.chosen:
             change.tx.execute("DELETE FROM match WHERE sha256 = ? AND set_name = ?", (sha256, known.name))
         change.tx.executemany(
-            "INSERT INTO match VALUES (?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO match VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
-                (sha256, m.set, m.version, m.record, m.how, m.view, m.distance, m.category, m.status)
+                (
+                    sha256, m.set, m.version, m.record, m.how, m.view, m.distance, m.category, m.status, m.severity,
+                    m.convention, m.trusted,
+                )
                 for m in found.values()
             ),
-        )
+        )  # fmt: skip
         change.tx.execute("INSERT OR REPLACE INTO matched VALUES (?, ?)", (sha256, self.digest))
         return bool(found)
 
 
-def _hashes(name: str, value: object) -> list[tuple[str, bytes]]:
-    """The perceptual hashes of a finding, with how a match by them is called; too flat ones are left out."""
-    if name == "pdq" and isinstance(value, str):
-        return [("pdq", bytes.fromhex(value))]
-    if name == "frames" and isinstance(value, list):
+def _looks(name: str, value: object) -> list[Look]:
+    """The perceptual hashes of a finding; frames too flat to mean anything are left out."""
+    convention = _LOOKS.get(name)
+    if convention is None or value is None:
+        return []
+    if isinstance(value, str):
+        return [Look("pdq", "upright", convention, bytes.fromhex(value))]
+    assert isinstance(value, list)  # noqa: S101 - as `engine.messages` lets them in
+    if name == "frames":
         usable = [frame for frame in value if frame["quality"] >= settings.PDQ_QUALITY]
-        return [("frames", bytes.fromhex(frame["pdq"])) for frame in usable]
-    return []
+        return [Look("frames", "upright", convention, bytes.fromhex(frame["pdq"])) for frame in usable]
+    views = ("upright", *FORMS)[-len(value) :]
+    return [Look("pdq", view, convention, bytes.fromhex(form)) for view, form in zip(views, value, strict=True)]
+
+
+def looks_of(case: Case, sha256: str) -> list[Look]:
+    """The perceptual hashes that the case keeps of a content."""
+    rows = case.reader.execute("SELECT name, value FROM finding WHERE sha256 = ? AND value NOT NULL", (sha256,))
+    return [look for name, value in rows if name in _LOOKS for look in _looks(name, json.loads(value))]
 
 
 def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda _: None) -> dict[str, int]:
@@ -88,21 +108,45 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
         chunk = rows[start : start + _CHUNK]
         with case.change() as change:
             for row in chunk:
-                findings = change.tx.execute(
-                    "SELECT name, value FROM finding WHERE sha256 = ? AND name IN ('pdq', 'frames') AND value NOT NULL",
-                    (row["sha256"],),
-                )
-                hashes = [pair for name, value in findings for pair in _hashes(name, json.loads(value))]
-                matcher._match(change, row["sha256"], row["md5"], row["sha1"], hashes)
+                matcher.match(change, row["sha256"], row["md5"], row["sha1"], looks_of(case, row["sha256"]))
             sets = {known.name: known.version for known in matcher.chosen}
-            change.record("matched", {"contents": len(chunk), "sets": sets})
+            change.record("matched", {"contents": len(chunk), "sets": sets, "conventions": matcher.conventions})
         progress(len(chunk))
     _stack(case)
     counted = case.reader.execute(
-        "SELECT status, how != 'pdq' AND how != 'frames' AS exact, count(DISTINCT sha256) FROM match GROUP BY 1, 2"
+        "SELECT status, how NOT IN ('pdq', 'frames') AS exact, count(DISTINCT sha256) FROM match GROUP BY 1, 2"
     )
     counts = {f"{status} {'exact' if exact else 'near'}": number for status, exact, number in counted}
     return {"contents": len(rows), **counts}
+
+
+def overlap(case: Case, look_up: LookUp, name: str) -> Iterator[tuple[str, list[bytes]]]:
+    """Contents with a PDQ that a set (by name) knows by digest, and the PDQ of each such record that has one."""
+    rows = case.reader.execute(
+        "SELECT sha256, md5, sha1 FROM content JOIN finding f USING (sha256) "
+        "WHERE f.name = 'pdq' AND f.value NOT NULL ORDER BY sha256"
+    )
+    for row in rows:
+        if hashes := look_up.perceptual(name, row["md5"], row["sha1"], row["sha256"]):
+            yield row["sha256"], hashes
+
+
+def lacking(case: Case, name: str) -> Iterator[str]:
+    """Contents that have a PDQ and lack a finding."""
+    rows = case.reader.execute(
+        "SELECT sha256 FROM finding f WHERE name = 'pdq' AND value NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM finding WHERE sha256 = f.sha256 AND name = ?) ORDER BY sha256",
+        (name,),
+    )
+    return (row["sha256"] for row in rows)
+
+
+def forget(case: Case, contents: Sequence[str]) -> None:
+    """Has contents looked up again by the next match, since more was measured of them."""
+    if contents:
+        with case.change() as change:
+            change.tx.executemany("DELETE FROM matched WHERE sha256 = ?", ((sha256,) for sha256 in contents))
+            change.record("to be matched again", {"contents": len(contents)})
 
 
 def _stack(case: Case) -> None:
@@ -111,8 +155,6 @@ def _stack(case: Case) -> None:
         "SELECT sha256, value FROM finding WHERE name = 'pdq' AND value NOT NULL ORDER BY sha256"
     ).fetchall()
     hashes = np.frombuffer(b"".join(bytes.fromhex(json.loads(row["value"])) for row in rows), dtype=np.uint8)
-    from mantlet.grading.stacks import stacks  # its compiler takes half a second to load
-
     firsts = stacks(hashes.reshape(-1, 32), settings.PDQ_DISTANCE)
     new = {row["sha256"]: rows[first]["sha256"] for row, first in zip(rows, firsts, strict=True)}
     old = dict(case.reader.execute("SELECT sha256, stack FROM stack").fetchall())

@@ -26,6 +26,7 @@ _CATEGORY: Final = """
         WHEN k.exact_notable THEN 'ungraded, known notable'
         WHEN k.near_notable THEN 'ungraded, looks like notable'
         WHEN k.exact_benign THEN 'ungraded, known benign'
+        WHEN k.exact_ungraded THEN 'ungraded, known ungraded'
         ELSE 'ungraded'
     END
 """
@@ -33,7 +34,8 @@ _KNOWN: Final = """
     SELECT sha256,
         max(status = 'notable' AND how NOT IN ('pdq', 'frames')) AS exact_notable,
         max(status = 'notable' AND how IN ('pdq', 'frames')) AS near_notable,
-        max(status = 'benign' AND how NOT IN ('pdq', 'frames')) AS exact_benign
+        max(status = 'benign' AND how NOT IN ('pdq', 'frames')) AS exact_benign,
+        max(status = 'ungraded' AND how NOT IN ('pdq', 'frames')) AS exact_ungraded
     FROM match GROUP BY sha256
 """
 
@@ -138,13 +140,15 @@ def _findings(case: Case, sha256: str) -> tuple[dict[str, Any], dict[str, str], 
 
 
 def known(case: Case, sha256: str) -> list[dict[str, Any]]:
-    """Matches of a content: exact before near, the nearest first."""
+    """Matches of a content: exact before near, then the most severe (notable, benign, ungraded), then the nearest."""
     rows = case.reader.execute(
-        'SELECT set_name AS "set", version, record, how, view, distance, category, status FROM match '
-        "WHERE sha256 = ? ORDER BY distance, how IN ('pdq', 'frames'), set_name, record",
+        'SELECT set_name AS "set", version, record, how, view, distance, convention, category, severity, status, '
+        "trusted FROM match WHERE sha256 = ? ORDER BY how IN ('pdq', 'frames'), "
+        "CASE status WHEN 'notable' THEN 0 WHEN 'benign' THEN 1 ELSE 2 END, severity IS NULL, severity, distance, "
+        "set_name, record",
         (sha256,),
     )
-    return [dict(row) for row in rows]
+    return [{**dict(row), "trusted": None if row["trusted"] is None else bool(row["trusted"])} for row in rows]
 
 
 _PROPER: Final = f"(i.containment != '{Containment.PREVIEW}')"
@@ -286,7 +290,8 @@ _PLACES: Final = """
         coalesce(k.rank, 2) || ' ' || coalesce(t.stack, c.sha256) || ' ' || c.sha256 AS place
     FROM content c LEFT JOIN stack t USING (sha256) LEFT JOIN (
         SELECT coalesce(t.stack, m.sha256) AS stack, min(
-            CASE WHEN how IN ('pdq', 'frames') THEN iif(status = 'notable', 1, 2) ELSE iif(status = 'notable', 0, 3) END
+            CASE WHEN how IN ('pdq', 'frames') THEN iif(status = 'notable', 1, 2)
+            ELSE CASE status WHEN 'notable' THEN 0 WHEN 'benign' THEN 3 ELSE 2 END END
         ) AS rank
         FROM match m LEFT JOIN stack t USING (sha256) GROUP BY 1
     ) k ON k.stack = coalesce(t.stack, c.sha256)

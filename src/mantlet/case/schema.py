@@ -70,7 +70,13 @@ CREATE VIEW standing AS  -- what the last decision on each content says: its own
     WHERE d.id = (SELECT max(id) FROM decision WHERE sha256 = d.sha256);
 """
 
-MIGRATIONS: Final = (ledger.SCHEMA + _FIRST,)
+_SECOND: Final = """
+ALTER TABLE match ADD COLUMN severity INTEGER;
+ALTER TABLE match ADD COLUMN convention TEXT;
+ALTER TABLE match ADD COLUMN trusted INTEGER;
+"""
+
+MIGRATIONS: Final = (ledger.SCHEMA + _FIRST, _SECOND)
 
 SCANNED: Final = {
     "acquisition": ("exhibit", "algorithm", "digest", "origin", "size"),

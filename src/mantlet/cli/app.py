@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mantlet import __version__
-from mantlet.cli import demo, exhibit, key, known, match, report, review, scan, show, verify
+from mantlet.cli import demo, exhibit, export, key, known, match, report, review, scan, show, triage, verify
 from mantlet.cli import list as list_
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def main(
 
 
 app.command()(demo.demo)
+app.command()(triage.triage)
 app.command()(scan.scan)
 app.command()(match.match)
 app.command()(show.show)
@@ -44,4 +45,5 @@ app.add_typer(known.app, name="known")
 app.add_typer(key.app, name="key")
 app.command()(review.review)
 app.command()(report.report)
+app.command()(export.export)
 app.command()(verify.verify)

@@ -12,12 +12,12 @@ import typer
 
 from mantlet.case import queries
 from mantlet.case.case import create_or_open
-from mantlet.case.matching import Matcher
 from mantlet.cli.output import As, Json, log_to, print_json, say
 from mantlet.cli.show import print_matrix
 from mantlet.engine.scan import scan
-from mantlet.governance import keys
-from mantlet.known import read
+from mantlet.governance import keys, policy
+from mantlet.known.imports import About, import_files
+from mantlet.known.lookup import LookUp
 from mantlet.known.sets import Sets
 from mantlet.report import document
 
@@ -39,13 +39,13 @@ def demo(
     made = stick.build(folder)
     sets = Sets(folder / "known")
     known = [
-        read.import_file(sets, made.known, "demo", "notable", who.name),
-        read.import_file(sets, made.benign, "demo-benign", "benign", who.name),
+        import_files(sets, [made.known], "demo", who.name),
+        import_files(sets, [made.benign], "demo-benign", who.name, About(status="benign")),
     ]
     case = create_or_open(folder / "case", who)
     log_to(case.folder)
     say(f"Scanning {made.image} ...")
-    refused = scan(case, [made.image], Matcher(sets, known), os.cpu_count() or 1, "STICK-1")
+    refused, _ = scan(case, [made.image], LookUp(sets, known, policy.load()), os.cpu_count() or 1, "STICK-1")
     if refused:
         raise refused[0]
     report = folder / "report.html"

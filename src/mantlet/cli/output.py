@@ -24,6 +24,10 @@ Known = Annotated[
     list[str] | None,
     typer.Option("--known", metavar="NAME", help="A set of known material; all sets if none is named."),
 ]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--password-file", metavar="FILE", help="Its first line is the password of sealed sets."),
+]
 
 
 def print_json(value: Any) -> None:

@@ -13,13 +13,12 @@ from rich.filesize import decimal
 
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
-from mantlet.case.matching import Matcher
-from mantlet.cli.output import As, Json, Known, errors, log_to, print_json, progress_bar, say
+from mantlet.cli.known import look_up
+from mantlet.cli.output import As, Json, Known, PasswordFile, errors, log_to, print_json, progress_bar, say
 from mantlet.cli.show import print_matrix
 from mantlet.engine import scan as engine
 from mantlet.errors import MantletError
 from mantlet.governance import keys
-from mantlet.known.sets import Sets
 
 
 def scan(
@@ -31,6 +30,7 @@ def scan(
     ] = None,
     actor: As = None,
     known: Known = None,
+    password_file: PasswordFile = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=256)] = os.cpu_count() or 1,
     as_json: Json = False,
 ) -> None:
@@ -41,8 +41,7 @@ def scan(
     Example: mantlet scan stick.E01 --case case-17 --exhibit AB-1 --known force
     """
     who = keys.actor(actor)
-    sets = Sets()
-    matcher = Matcher(sets, sets.named(known or []))
+    sets = look_up(known, password_file)
     engine.refuse_case_within(case, sources)
     opened = create_or_open(case, who)
     log_to(case)
@@ -67,12 +66,12 @@ def scan(
             )
 
         try:
-            refused = engine.scan(opened, sources, matcher, workers, exhibit, reference, show)
+            refused, warnings = engine.scan(opened, sources, sets, workers, exhibit, reference, show)
         except KeyboardInterrupt:
             say("Stopped. What was found is kept; the same command goes on from here.")
             raise
-    for error in refused:
-        say(f"Error: {error}")
+    for sentence in (*warnings, *(f"Error: {error}" for error in refused)):
+        say(sentence)
     if as_json:
         print_json({"case": str(case), **queries.tally(opened), **queries.matrix(opened)})
     elif opened.exhibits():

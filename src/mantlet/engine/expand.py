@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from mantlet import settings
+from mantlet.engine.content import content_of, state_again, whole
 from mantlet.engine.visit import EXPANDED_APART, OF_FILE_SYSTEMS, Allowance, Visit, Watch, checked
 from mantlet.errors import RefusedError
 from mantlet.evidence.container import first_part, is_first_part
@@ -21,7 +22,7 @@ from mantlet.evidence.trees.previews import fits as previews_fit
 from mantlet.evidence.trees.protocol import Neighbours, Tree
 from mantlet.evidence.trees.volumes import fits as fits_disk
 from mantlet.fingerprint import digests
-from mantlet.media import picture, probe
+from mantlet.media import probe
 from mantlet.pipeline import absent_for, findings
 from mantlet.sight import Sight
 from mantlet.types import (
@@ -29,10 +30,8 @@ from mantlet.types import (
     Acquisition,
     Address,
     Containment,
-    Content,
     Entry,
     Item,
-    Kind,
     Node,
     Reason,
     Recovery,
@@ -321,10 +320,7 @@ def _measure(
 
     `blamed`: decoding it cost an earlier worker its life, so it is counted by its digests alone.
     """
-    data = stream.read_at(0, stream.size) if stream.size <= settings.IN_MEMORY_BYTES else None
-    found = digests.of_bytes(data) if data is not None else digests.of_stream(stream, visit.watch.beat)
-    if found.size != stream.size:
-        raise OSError(f"only {found.size:,} of its {stream.size:,} bytes can be read")
+    data, found = whole(visit, stream)
     containment, rows = _containment(entry, address), visit.rows
     item = Item(address, found.sha256, found.size, entry.recovery, containment, place_of(address), entry.times)
     rows.items.append(item)
@@ -335,10 +331,7 @@ def _measure(
         rows.unread.append(Unread(address, "read", Absent(Reason.DAMAGED, text[:1000])))
     if not visit.watch.first_time(found.sha256):
         return data
-    kind = form.kind
-    if data is not None and kind is Kind.STILL and not blamed:
-        kind = picture.kind_of(data, form.mime)
-    content = Content(found.sha256, found.md5, found.sha1, found.size, kind, form.mime)
+    content = content_of(found, form, data, blamed)
     rows.contents.append(content)
     rows.findings.extend(findings(Sight(content, data, stream), form, blamed))
     return data
@@ -351,7 +344,9 @@ def _containment(entry: Entry, address: Address) -> Containment:
     return entry.containment
 
 
-_TASKS: Final = {Task.OPEN: _open, Task.WALK: _walk, Task.EXAMINE: _examine, Task.ACQUIRE: _acquire}
+_TASKS: Final = {
+    Task.OPEN: _open, Task.WALK: _walk, Task.EXAMINE: _examine, Task.ACQUIRE: _acquire, Task.MEASURE: state_again,
+}  # fmt: skip
 
 
 def _named_as_picture(entry: Entry) -> bool:

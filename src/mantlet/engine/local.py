@@ -195,7 +195,7 @@ def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
         answer = each.receive()
         if isinstance(answer, Found):
             _check_own(answer.rows, node)
-            _check_stated(answer.rows, each.about.stages)
+            _check_stated(answer.rows, node, each.about)
         if isinstance(answer, Found | Expanded | Away):
             return answer
         raise ValueError("no answer to what was asked")
@@ -228,18 +228,20 @@ def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: W
 
 _LEADS_TO: Final = {
     Task.OPEN: {Task.WALK, Task.EXAMINE, Task.ACQUIRE}, Task.WALK: {Task.WALK, Task.EXAMINE},
-    Task.EXAMINE: {Task.WALK}, Task.ACQUIRE: set[Task](),
+    Task.EXAMINE: {Task.WALK}, Task.ACQUIRE: set[Task](), Task.MEASURE: set[Task](),
 }  # fmt: skip
 
 
 def _check_own(rows: Rows, node: Node) -> None:
     """Raises ValueError where rows speak of evidence outside their node, as only a hijacked worker's would: a run of
-    entries may speak of these and what is in them, a tree of all in it."""
+    entries may speak of these and what is in them, a tree of all in it, and who measures again of no more than that."""
     depth = len(node.address.steps) + 1
-    places = {entry.step for entry in node.entries} if node.task is Task.EXAMINE else None
+    places = {entry.step for entry in node.entries} if node.task in (Task.EXAMINE, Task.MEASURE) else None
 
     def own(address: Address) -> bool:
         inside = address.within(node.address) and len(address.steps) >= depth
+        if node.task is Task.MEASURE and len(address.steps) > depth:
+            return False
         return inside and (places is None or address.steps[depth - 1] in places)
 
     right = (
@@ -254,16 +256,29 @@ def _check_own(rows: Rows, node: Node) -> None:
         raise ValueError(f"a worker expanding {node.address} speaks of something else")
 
 
-def _check_stated(rows: Rows, stages: dict[str, tuple[int, str]]) -> None:
+def _check_stated(rows: Rows, node: Node, about: Ready) -> None:
     """Raises ValueError where contents or findings are not of the items found with them, or not as stages state them:
-    the first statement about a content stays, so a worker may make none about what it was not given."""
-    own = {item.sha256 for item in rows.items}
+    the first statement about a content stays, so a worker may make none about what it was not given. Where it was asked
+    to measure, it finds nothing, and makes the one statement that it was asked for."""
+    own, stages = {item.sha256 for item in rows.items}, about.stages
+    if node.task is Task.MEASURE:
+        if rows.items or rows.contents:
+            raise ValueError("a worker that was to measure finds something")
+        every = about.stages | about.on_request
+        own, stages = set(node.contents), {name: every[name] for name in every if name == node.stage}
     if not all(row.sha256 in own for group in (rows.contents, rows.findings) for row in group):
         raise ValueError("a worker speaks of contents that it was not given")
     for finding in rows.findings:
         if stages.get(finding.name) != (finding.version, finding.settings):
             raise ValueError(f"no stage states {finding.name} like that")
         messages.check_value(finding)
+
+
+def stages() -> dict[str, tuple[int, str]]:
+    """What workers can measure, on request as well: name -> version, settings."""
+    worker = Worker()
+    worker.end()
+    return worker.about.stages | worker.about.on_request
 
 
 class Reader:

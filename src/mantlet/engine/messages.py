@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mantlet import settings
+from mantlet.known.keyed import DIGEST
 from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sentence, Sha256, Word
 
 
@@ -71,10 +72,11 @@ class Drawn(msgspec.Struct, frozen=True, tag=True):
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The worker is in its box; `box` names the protections in force, `stages` what it measures (name -> version,
-    settings)."""
+    settings), `on_request` what it measures only where it is asked to."""
 
     box: list[str]
     stages: dict[str, tuple[int, str]]
+    on_request: dict[str, tuple[int, str]]
 
 
 class ReadWhole(msgspec.Struct, frozen=True, tag=True):
@@ -93,8 +95,43 @@ class HasRead(msgspec.Struct, frozen=True, tag=True):
     fault: str = ""
 
 
-Request = Expand | Draw | ReadWhole
-Answer = Ready | Found | Expanded | Away | Drawn | HasRead
+class Sample(msgspec.Struct, frozen=True, tag=True):
+    """Asks for the digests, keyed with `secret`, of the blocks that begin in the windows at some offsets of the medium
+    (`engine.sample`); for its size alone, where there are none."""
+
+    exhibits: dict[str, str]
+    exhibit: str
+    offsets: list[int]
+    secret: bytes
+
+
+class Sampled(msgspec.Struct, frozen=True, tag=True):
+    """Of each window one byte of `held`, whose bits say which of its sectors a block begins at that has a digest; the
+    digests end to end; the numbers of the windows that could not be read, and why. Or the sentence why there is none.
+
+    `sequential`: windows before the last one are slow to come back to.
+    """
+
+    size: Count = 0
+    sequential: bool = False
+    held: bytes = b""
+    digests: bytes = b""
+    unread: list[tuple[Count, Absent]] = []
+    fault: Sentence = ""
+
+    def check(self, asked: Sample) -> None:
+        """Raises ValueError for anything but what was asked for."""
+        fits = len(self.digests) == DIGEST * sum(each.bit_count() for each in self.held)
+        numbers = [number for number, _ in self.unread]
+        own = sorted(set(numbers)) == numbers and all(number < len(self.held) for number in numbers)
+        if not self.fault and not (
+            len(self.held) == len(asked.offsets) and fits and own and not any(self.held[number] for number in numbers)
+        ):
+            raise ValueError("a worker sampled other windows than it was asked to")
+
+
+Request = Expand | Draw | ReadWhole | Sample
+Answer = Ready | Found | Expanded | Away | Drawn | HasRead | Sampled
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _requests: Final = msgspec.msgpack.Decoder[Request](Request)
@@ -134,6 +171,8 @@ _VALUES: Final[dict[str, Any]] = {
     "media": _Media,
     "pdq": Sha256,  # as many bits
     "pdq-quality": _Quality,
+    "pdq-forms": Annotated[list[Sha256], Meta(min_length=7, max_length=7)],
+    "pdq-512": Annotated[list[Sha256], Meta(min_length=8, max_length=8)],
     "frames": Annotated[list[_Frame], Meta(max_length=settings.KEY_FRAMES)],
 }
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,15 @@ import msgspec
 from mantlet import __version__
 from mantlet.case import scan as case_scan
 from mantlet.case.case import Case, Exhibit, add_exhibit
-from mantlet.case.matching import Matcher, match
+from mantlet.case.matching import Matcher
 from mantlet.engine import local
+from mantlet.engine.alone import only_scan
+from mantlet.engine.known import match
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
 from mantlet.evidence.container import form_of
 from mantlet.evidence.source import RawFile
 from mantlet.governance.ledger import now
+from mantlet.known.lookup import LookUp
 from mantlet.types import Address, Node, Rows, Task
 
 log = logging.getLogger("mantlet")
@@ -73,23 +75,25 @@ class _Work(case_scan.Scan):
 def scan(
     case: Case,
     sources: Sequence[Path],
-    matcher: Matcher,
+    look_up: LookUp,
     workers: int,
     exhibit: str | None = None,
     reference: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> list[MantletError]:
-    """Scans `sources` into the case; returns the errors of those that could not be used, the rest being done.
+) -> tuple[list[MantletError], list[str]]:
+    """Scans `sources` into the case and matches it. Returns the errors of those that could not be used, the rest being
+    done, and sentences on what could not be matched as it should.
 
     Raises:
         UsageError: an exhibit's name that cannot be, or another scan of this case is running.
         IntegrityError: a source has changed since it was scanned.
         KeyboardInterrupt: everything found so far is stored.
     """
-    with _only_scan(case):
+    with only_scan(case):
         refused = _register(case, sources, exhibit, reference)
         exhibits = {each.id: each.path for each in case.exhibits()}
         away = _away(case, exhibits)
+        matcher = Matcher(look_up)
         work = _Work(case, matcher, set(away))
         work.add(Node(Task.OPEN, Address(each)) for each in exhibits)
         state = Progress(*case_scan.waiting(case))
@@ -110,22 +114,11 @@ def scan(
             about = local.run(work, exhibits, workers, note)
             with case.change() as change:
                 change.record("scan ended", about)
-        match(case, matcher)
         found = {each: EvidenceError(f"{exhibits[each]}: {why}") for each, why in work.faults.items()}
         for error in {**found, **away, **_away(case, exhibits)}.values():  # also what went away meanwhile
             if str(error) not in map(str, refused):
                 refused.append(error)
-    return refused
-
-
-@contextmanager
-def _only_scan(case: Case) -> Iterator[None]:
-    with (case.folder / "scan.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"Another scan of {case.folder} is running; wait for it, or stop it first.") from None
-        yield
+    return refused, match(case, look_up, workers).warnings
 
 
 def _register(case: Case, sources: Sequence[Path], identity: str | None, reference: str | None) -> list[MantletError]:

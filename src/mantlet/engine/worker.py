@@ -25,9 +25,12 @@ from mantlet.engine.messages import (
     HasRead,
     ReadWhole,
     Ready,
+    Sample,
+    Sampled,
     decode_request,
     encode,
 )
+from mantlet.engine.sample import sample
 from mantlet.errors import EvidenceError
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
@@ -84,8 +87,11 @@ def main(pipe: Connection, clock: Clock) -> None:
         os.dup2(silence, descriptor)
     _hold_many_files()
     watch, exhibits, reach = _Watch(clock), dict[str, str](), Reach({})
-    stages = {stage.name: (stage.version, stage.settings) for stage in pipeline.STAGES}
-    pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)), stages)))
+    stages, on_request = (
+        {stage.name: (stage.version, stage.settings) for stage in each}
+        for each in (pipeline.STAGES, pipeline.ON_REQUEST)
+    )
+    pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)), stages, on_request)))
     while True:
         try:
             request = decode_request(pipe.recv_bytes())
@@ -106,7 +112,7 @@ def main(pipe: Connection, clock: Clock) -> None:
                 pipe.send_bytes(encode(last))
             else:
                 watch.start(0)
-                answer = encode(_drawn(request, reach) if isinstance(request, Draw) else _read_whole(request, reach))
+                answer = encode(_answer(request, reach, watch))
                 watch.idle()
                 pipe.send_bytes(answer)
         except (BrokenPipeError, ConnectionError):
@@ -127,6 +133,12 @@ def _end_with_engine() -> None:
     if engine is not None:
         fcntl.fcntl(engine.sentinel, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(engine.sentinel, fcntl.F_SETFL, fcntl.fcntl(engine.sentinel, fcntl.F_GETFL) | fcntl.FASYNC)
+
+
+def _answer(request: Draw | ReadWhole | Sample, reach: Reach, watch: _Watch) -> Drawn | HasRead | Sampled:
+    if isinstance(request, Sample):
+        return sample(request, reach, watch)
+    return _drawn(request, reach) if isinstance(request, Draw) else _read_whole(request, reach)
 
 
 def _read_whole(request: ReadWhole, reach: Reach) -> HasRead:

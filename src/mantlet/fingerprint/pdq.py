@@ -8,9 +8,15 @@ the package `pdqhash` 0.2.8 runs it: luma in float64, rounded once, then float32
 reassociated or fused. What differs cannot be seen in the result: rows stream through instead of four filters
 running over the whole picture, and means between the places of the 64x64 grid are not divided out.
 `pdqhash` itself needs a compiler to install, holds the GIL and takes four times as long or more.
+
+A picture that was turned or mirrored has quite another hash. `pdq_and_forms` gives those of all eight forms at little
+more than the cost of one: the blur of a mirrored picture is the same blur read at other places (`_places`), and to
+swap the axes is to transpose the coefficients. The reference changes signs of the coefficients instead
+(`dihedralHash256es`): that forgets that its grid and its window lie off centre, and loses one turned copy in ten.
 """
 
 import math
+from typing import Final
 
 import numba
 import numpy as np
@@ -35,7 +41,15 @@ _DCT = np.array(
 )
 _DCT_TRANSPOSED = np.ascontiguousarray(_DCT.T)
 
+FORMS: Final = (
+    "turned 90", "turned 180", "turned 270",
+    "mirrored", "mirrored turned 90", "mirrored turned 180", "mirrored turned 270",
+)  # fmt: skip
+"""What is done to a picture to give each form but itself: mirrored left to right first, then turned clockwise by so
+many degrees."""
+
 _SAMPLES = numba.types.Array(numba.uint8, 2, "C", readonly=True)
+_SAMPLED = numba.types.Array(numba.float32, 2, "C")
 
 
 @inner
@@ -106,7 +120,8 @@ def _running_sums(lanes: NDArray[np.float32], length: int, sums: NDArray[np.floa
 
 @inner
 def _blur_rows(pixels: NDArray[np.uint8], spans: NDArray[np.float32], blurred: NDArray[np.float32]) -> None:
-    """Luma of up to eight rows, uint8 [1 to 8, width * 3], blurred along them into float32 [8, ...]."""
+    """Luma of up to eight rows, uint8 [1 to 8, width * 3], blurred along them into float32 [8, ...]; then the first
+    luma of each, for `_sample_rows`."""
     width = len(spans)
     luma = _rows(_LANES, width)
     for lane in range(len(pixels)):
@@ -115,26 +130,53 @@ def _blur_rows(pixels: NDArray[np.uint8], spans: NDArray[np.float32], blurred: N
     for lane in range(_LANES):
         for column in range(width):
             blurred[lane, column] /= spans[column]
+        blurred[lane, width] = luma[lane, 0]
 
 
 @inner
-def _sample_rows(lanes: NDArray[np.float32], spans: NDArray[np.float32], grid: NDArray[np.float32]) -> None:
-    """Blur up to eight rows along them, float32 [8, ...], and keep the grid's places: [64, 1 to 8].
+def _places(length: int, cells: int) -> NDArray[np.int64]:
+    """int64 [64 or 128]: where a side of that length is sampled; then, the side mirrored, where it is then.
 
-    A place is the centre of a cell, rounded down (`decimateFloat`); small pictures give some of them twice.
+    A place is the centre of a cell, rounded down (`decimateFloat`); small pictures give some of them twice. A window
+    of an even number of elements lies half an element ahead of its place, so two passes lie one ahead, and one behind
+    where the side is mirrored: these two are made good. Windows cut off at an end then agree as well; where the
+    window is 2, the last place is -1 (see `_sample_rows`).
+    """
+    shift = 0 if _window(length) % 2 else 2
+    places = np.empty(cells, np.int64)
+    for cell in range(_GRID):
+        centre = int((cell + 0.5) * length / _GRID)
+        places[cell] = centre
+        if cells > _GRID:
+            places[_GRID + cell] = length - 1 - centre - shift
+    return places
+
+
+@inner
+def _sample_rows(
+    lanes: NDArray[np.float32], spans: NDArray[np.float32], places: NDArray[np.int64], grid: NDArray[np.float32]
+) -> None:
+    """Blur up to eight rows along them, float32 [8, ...], and keep `places`: [places, 1 to 8].
+
+    Place -1, before the first, exists only where the side is mirrored, and a window of 2 is over it and the first. What
+    it holds follows the last place of each row: the first element, as its own window was cut off to it alone.
     """
     length = len(spans)
     sums = _rows(_LANES, length)
     _running_sums(lanes, length, sums)
-    for cell in range(_GRID):
-        centre = int((cell + 0.5) * length / _GRID)
+    for cell, place in enumerate(places):
         for lane in range(grid.shape[1]):
-            grid[cell, lane] = sums[lane, centre] / spans[centre]
+            if place >= 0:
+                grid[cell, lane] = sums[lane, place] / spans[place]
+            else:
+                grid[cell, lane] = (lanes[lane, length] + lanes[lane, 0]) / np.float32(2)
 
 
 @inner
-def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Blur along rows, then columns, twice, and sample: uint8 [height, width * 3] to float32 [64, 64].
+def _grid(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
+    """Blur along rows, then columns, twice, and sample: uint8 [height, width * 3] to float32 [cells, cells].
+
+    `cells`: 64, or 128 for the four grids of the picture as it is and mirrored, left to right and top to bottom.
 
     `jaroszFilterFloat`, then `decimateFloat`. Rows enter eight at a time; those that the first blur along
     columns has yet to take out again stay in a ring. The second blur is kept at the grid's places only.
@@ -143,33 +185,37 @@ def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     window = _window(height)
     ahead = window // 2
     row_spans, column_spans = _spans(width), _spans(height)
+    row_places, column_places = _places(width, cells), _places(height, cells)
 
-    ring = _rows((window + 2 * _LANES - 1) // _LANES * _LANES, width)
-    column_sums = np.zeros(width, np.float32)
-    blurred = _rows(_LANES, width)
-    columns = _rows(_GRID, height)  # transposed: a column of the picture is a row here
+    ring = _rows((window + 2 * _LANES - 1) // _LANES * _LANES, width + 1)
+    column_sums = np.zeros(width + 1, np.float32)
+    blurred = _rows(_LANES, width + 1)
+    columns = _rows(cells, height + 1)  # transposed: a column of the picture is a row here
     for entering in range(height + ahead):
         if entering < height:
             slot = entering % len(ring)
             if entering % _LANES == 0:
                 _blur_rows(pixels[entering : entering + _LANES], row_spans, ring[slot : slot + _LANES])
-            for column in range(width):
+            if entering == 0 and cells > _GRID:
+                _sample_rows(ring[:_LANES], row_spans, row_places, columns[:, height : height + 1])
+            for column in range(width + 1):
                 column_sums[column] += ring[slot, column]
         if entering >= window:
             slot = (entering - window) % len(ring)
-            for column in range(width):
+            for column in range(width + 1):
                 column_sums[column] -= ring[slot, column]
         row = entering - ahead
         if row >= 0:
             lane = row % _LANES
-            for column in range(width):
+            for column in range(width + 1):
                 blurred[lane, column] = column_sums[column] / column_spans[row]
             if lane == _LANES - 1 or row == height - 1:
-                _sample_rows(blurred, row_spans, columns[:, row - lane : row + 1])
+                _sample_rows(blurred, row_spans, row_places, columns[:, row - lane : row + 1])
 
-    grid = np.empty((_GRID, _GRID), np.float32)
-    for first in range(0, _GRID, _LANES):
-        _sample_rows(columns[first : first + _LANES], column_spans, grid[:, first : first + _LANES])
+    grid = np.empty((cells, cells), np.float32)
+    for first in range(0, cells, _LANES):
+        lanes = slice(first, first + _LANES)
+        _sample_rows(columns[lanes], column_spans, column_places, grid[:, lanes])
     return grid
 
 
@@ -198,19 +244,45 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return product
 
 
-@kernel(_SAMPLES)
-def _transform(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], int]:
-    """uint8 [height, width * 3] to the coefficients, float32 [16, 16], and the quality.
+@inner
+def _own_grid(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
+    """As `_grid`, of 64x64 pixels: these are the grid, without a blur (`pdqFloat256FromFloatLuma`)."""
+    grid = np.empty((cells, cells), np.float32)
+    for row in range(_GRID):
+        _luma(pixels[row], grid[row, :_GRID])
+    for row in range(cells):
+        for column in range(cells):
+            own = row if row < _GRID else 2 * _GRID - 1 - row, column if column < _GRID else 2 * _GRID - 1 - column
+            grid[row, column] = grid[own]
+    return grid
 
-    A picture of 64x64 pixels is the grid, without a blur (`pdqFloat256FromFloatLuma`).
-    """
-    if pixels.shape == (_GRID, 3 * _GRID):
-        grid = np.empty((_GRID, _GRID), np.float32)
-        for row in range(_GRID):
-            _luma(pixels[row], grid[row])
-    else:
-        grid = _grid(pixels)
+
+@kernel(_SAMPLES, numba.int64)
+def _grids(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
+    """As `_grid`, of any picture."""
+    return _own_grid(pixels, cells) if pixels.shape == (_GRID, 3 * _GRID) else _grid(pixels, cells)
+
+
+@kernel(_SAMPLED)
+def _transform(grid: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """float32 [64, 64] to the coefficients, float32 [16, 16], and the quality."""
     return _product(_product(_DCT, grid), _DCT_TRANSPOSED), _quality(grid)
+
+
+def _sampled(rgb: NDArray[np.uint8], cells: int) -> NDArray[np.float32] | None:
+    """As `_grid`; None where a side is too short."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"PDQ takes uint8 [height, width, 3], not {rgb.dtype} {list(rgb.shape)}")
+    height, width, _ = rgb.shape
+    if min(height, width) < _LEAST_SIDE:
+        return None
+    return _grids(np.ascontiguousarray(rgb).reshape(height, 3 * width), cells)
+
+
+def _hash(coefficients: NDArray[np.float32]) -> bytes:
+    from_bit_255 = coefficients.reshape(256)[::-1]
+    # The reference's median of 256 values (`torben`) is the lower of the two in the middle.
+    return np.packbits(from_bit_255 > np.partition(from_bit_255, 127)[127]).tobytes()
 
 
 def pdq(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
@@ -230,15 +302,32 @@ def pdq(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
     Equal to `pdqhash` as built for x86-64. Elsewhere its compiler may fuse multiplications with additions,
     which moves a coefficient that lies on the median to the other side; here nothing is fused on any machine.
     """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
-        raise ValueError(f"PDQ takes uint8 [height, width, 3], not {rgb.dtype} {list(rgb.shape)}")
-    height, width, _ = rgb.shape
-    if min(height, width) < _LEAST_SIDE:
+    grid = _sampled(rgb, _GRID)
+    if grid is None:
         return bytes(32), 0
-    coefficients, quality = _transform(np.ascontiguousarray(rgb).reshape(height, 3 * width))
-    from_bit_255 = coefficients.reshape(256)[::-1]
-    # The reference's median of 256 values (`torben`) is the lower of the two in the middle.
-    return np.packbits(from_bit_255 > np.partition(from_bit_255, 127)[127]).tobytes(), quality
+    coefficients, quality = _transform(grid)
+    return _hash(coefficients), quality
+
+
+def pdq_and_forms(rgb: NDArray[np.uint8]) -> tuple[bytes, int, list[bytes]]:
+    """Hash and quality as `pdq`, and the hash of each of `FORMS` of the picture, in that order.
+
+    A form's hash is what `pdq` gives for the pixels really turned, but for rounding, as the sums run from the other
+    end: at most 2 bits apart (1 form in 300 or so). Under 64 pixels a side, where cells of the grid repeat, many
+    coefficients are ties, and rounding may move more.
+    """
+    grids = _sampled(rgb, 2 * _GRID)
+    if grids is None:
+        return bytes(32), 0, [bytes(32)] * len(FORMS)
+    ahead, mirrored = slice(_GRID), slice(_GRID, None)
+    plain, quality = _transform(np.ascontiguousarray(grids[ahead, ahead]))
+    across, down, both = (
+        _transform(np.ascontiguousarray(grids[rows, columns]))[0]
+        for rows, columns in ((ahead, mirrored), (mirrored, ahead), (mirrored, mirrored))
+    )
+    # Turned clockwise is mirrored top to bottom, with the axes swapped; mirrored both ways is turned 180.
+    forms = (down.T, both, across.T, across, both.T, down, plain.T)
+    return _hash(plain), quality, [_hash(form) for form in forms]
 
 
 def distance(a: bytes, b: bytes) -> int:

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mantlet.compiled import inner, kernel
+from mantlet.compiled import inner, kernel, ones
 
 
 def stacks(hashes: NDArray[np.uint8], distance: int) -> NDArray[np.int64]:
@@ -30,15 +30,6 @@ def _root(parent: NDArray[np.int64], row: int) -> int:
     return row
 
 
-@inner
-def _ones(word: np.uint64) -> np.int64:
-    """How many bits are set, adding pairs, nibbles and bytes (Warren, Hacker's Delight, 5-1)."""
-    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
 @kernel(numba.types.Array(numba.uint64, 2, "C", readonly=True), numba.int64)
 def _connect(words: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
     parent = np.arange(len(words))
@@ -46,10 +37,10 @@ def _connect(words: NDArray[np.uint64], distance: int) -> NDArray[np.int64]:
         a, b, c, d = words[row]
         for other in range(row + 1, len(words)):
             # Half of the bits nearly always decide: a branch that the processor predicts.
-            bits = _ones(a ^ words[other, 0]) + _ones(b ^ words[other, 1])
+            bits = ones(a ^ words[other, 0]) + ones(b ^ words[other, 1])
             if bits > distance:
                 continue
-            if bits + _ones(c ^ words[other, 2]) + _ones(d ^ words[other, 3]) <= distance:
+            if bits + ones(c ^ words[other, 2]) + ones(d ^ words[other, 3]) <= distance:
                 first, second = _root(parent, row), _root(parent, other)
                 parent[max(first, second)] = min(first, second)
     for row in range(len(words)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from importlib import import_module
 from typing import Any, Final
 
 import msgspec
@@ -27,11 +28,17 @@ Pixels = NDArray[np.uint8]
 
 CONVENTION: Final = "upright-srgb-halved-512/1"
 """Names how pixels are made before a perceptual hash. Any change of it makes other hashes, so it is recorded."""
+STRETCHED: Final = "upright-srgb-stretched-512/1"
+"""The same pixels, but those of a picture that is larger than 512 pixels in either direction stretched to 512x512: the
+convention of Meta's own tools (`pdqio.cpp`), which made many hash lists."""
 
+_STRETCHED_SIDE: Final = 512
 _LONGEST_SIDE: Final = 512
 _FORMATS: Final = (
     "JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "HEIF", "AVIF", "ICO", "PSD", "JPEG2000", "PPM",
 )  # fmt: skip
+_PLUGINS: Final = ("Jpeg", "Mpo", "Png", "Gif", "Bmp", "WebP", "Tiff", "Avif", "Ico", "Psd", "Jpeg2K", "Ppm")
+"""The parts of Pillow that read them, loaded before any picture is; its others are never loaded."""
 _ORIENTATION_TAG: Final = 0x0112
 # libjpeg's warnings (jerror.h) after which pixels are wrong; its others concern bytes between segments.
 _PIXELS_LOST: Final = ("remature end", "bad Huffman code", "instead of RST", "progression")
@@ -45,7 +52,8 @@ _ORIENT: Final = {
     8: lambda a: a[:, ::-1].transpose(1, 0, 2),
 }
 
-Image.init()
+for _name in _PLUGINS:
+    import_module(f"PIL.{_name}ImagePlugin")
 pillow_heif.register_heif_opener()
 pillow_heif.options.THUMBNAILS = False
 # A cut-off picture is decoded as far as it goes and said to be damaged, as it is with JPEG.
@@ -191,6 +199,18 @@ def _eight_bit(values: NDArray[Any]) -> Pixels:
         raise RefusedError(Reason.UNREADABLE, "The picture has pixels that are not numbers.")
     low, high = (0.0, 65535.0) if values.max() > 255 and values.min() >= 0 else (values.min(), values.max())
     return ((values - low) * (255.0 / max(high - low, 1e-9))).clip(0, 255).astype(np.uint8)
+
+
+def stretched(picture: Picture) -> Pixels:
+    """Pixels by the convention `STRETCHED`.
+
+    What counts is the full size: a picture of 1024 pixels was halved to 512 when decoded, and Meta's tools stretch it.
+    They take the nearest pixel of all; a triangle over the halved ones comes within 8 bits of that (median 2).
+    """
+    if max(picture.width, picture.height) <= _STRETCHED_SIDE:
+        return picture.pixels  # type: ignore[no-any-return]
+    side = (_STRETCHED_SIDE, _STRETCHED_SIDE)
+    return np.asarray(Image.fromarray(picture.pixels).resize(side, Image.Resampling.BILINEAR))
 
 
 def thumbnail(pixels: Pixels, side: int) -> Image.Image:

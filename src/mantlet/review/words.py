@@ -60,9 +60,10 @@ def _known(matches: list[dict[str, Any]]) -> list[str]:
         what = f"known {match['status']}" + (f": {match['category']}" if match["category"] else "")
         if match["how"] in NEAR:
             looks = "a frame looks like" if match["how"] == "frames" else "looks like"
-            sentence = f"{looks} {what} ({match['set']}, distance {match['distance']})"
+            turned = "" if match["view"] == "upright" else f", {match['view']}"
+            sentence = f"{looks} {what} ({match['set']}, distance {match['distance']}{turned})"
         else:
-            sentence = f"{what} ({match['set']}, exact)"
+            sentence = f"{what} ({match['set']}, exact{', trusted' if match['trusted'] else ''})"
         if sentence not in said:
             said.append(sentence)
     more = len(said) - _MOST_MATCHES

@@ -1,0 +1,41 @@
+"""What a force allows, as it has written it down: `policy.json` in the user's own folder.
+
+Every yes and no has a reason that can be shown.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mantlet import settings
+from mantlet.errors import UsageError
+
+_LEAST_OFFICERS = 2
+_LONGEST = 64 * 1024
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`trusted_grades`: how many officers must have graded a picture alike, each for themselves, before the grade is
+    trusted in another case. At least 2: one officer's alone never is. 3 is what CAID asks for."""
+
+    trusted_grades: int = 3
+
+    def trusts(self, officers: int) -> bool:
+        return officers >= self.trusted_grades
+
+
+def load() -> Policy:
+    """The policy in force, or the default. Raises UsageError where the file cannot be one."""
+    path = settings.home() / "policy.json"
+    try:
+        with path.open("rb") as file:
+            policy = msgspec.json.decode(file.read(_LONGEST), type=Policy)
+    except FileNotFoundError:
+        return Policy()
+    except (OSError, ValueError) as error:
+        raise UsageError(f'{path} cannot be used: {error}; it looks like {{"trusted_grades": 3}}.') from error
+    if policy.trusted_grades < _LEAST_OFFICERS:
+        raise UsageError(
+            f"{path}: trusted_grades must be {_LEAST_OFFICERS} or more: one officer's grade is not enough."
+        )
+    return policy

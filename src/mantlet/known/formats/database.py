@@ -1,0 +1,116 @@
+"""SQLite files of hashes, opened as untrusted (sqlite.org, "Defense Against The Dark Arts").
+
+Read-only and immutable; an authorizer permits reading and nothing else; only stored columns of stored tables are
+asked, since views, virtual tables and generated columns run what the file says; values and steps have limits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from mantlet.errors import plain
+from mantlet.known.formats.source import REPORT_EVERY, BadEntryError, Source, hexadecimal
+from mantlet.known.records import DIGESTS, Record
+from mantlet.settings import MIB
+
+SIGNATURE: Final = b"SQLite format 3\0"
+_ALLOWED: Final = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
+_LONGEST_VALUE: Final = MIB
+_STEPS_AT_ONCE: Final = 1_000_000
+_STEPS_FREE: Final = 100_000_000
+_STEPS_A_BYTE: Final = 64
+"""Steps of SQLite's machine for each byte of the file: a row of some 100 bytes takes about 30."""
+
+
+def tables(source: Source) -> dict[str, list[str]]:
+    """The stored columns of each stored table, names in lower case. Raises BadEntryError."""
+    database = _connect(source)
+    try:
+        rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0").fetchall()
+        found = {}
+        for (name,) in rows:
+            if isinstance(name, str):
+                columns = database.execute(f"PRAGMA table_xinfo({_quoted(name)})").fetchall()
+                found[name.lower()] = [str(column).lower() for _, column, *_, hidden in columns if hidden == 0]
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        raise BadEntryError(f"its schema: {plain(error)}") from error
+    finally:
+        database.close()
+    return found
+
+
+def records(source: Source, table: str, columns: dict[str, str]) -> Iterator[Record]:
+    """The distinct records of a table, counted as SQLite gives them; `columns` gives the column of each digest.
+
+    An index that begins with these columns makes them distinct as they come (the key of NSRL's minimal set does); else
+    SQLite keeps what it has given in a temporary file. Raises BadEntryError.
+    """
+    named = ", ".join(map(_quoted, columns.values()))
+    database, number = _connect(source), 0
+    try:
+        for row in database.execute(f"SELECT DISTINCT {named} FROM {_quoted(table)}"):  # noqa: S608 - quoted
+            number += 1
+            if number % REPORT_EVERY == 0:
+                # How far SQLite is in the file cannot be asked; a row takes at least its digests.
+                source.progress(min(source.size, number * 100))
+            digests = {kind: _digest(kind, value, number) for kind, value in zip(columns, row, strict=True)}
+            if not any(digests.values()):
+                raise BadEntryError(f"row {number:,}: it holds no hash")
+            yield Record(number, digests.get("md5"), digests.get("sha1"), digests.get("sha256"))
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        raise BadEntryError(f"its table {table}, after row {number:,}: {plain(error)}") from error
+    finally:
+        database.close()
+    source.progress(source.size)
+
+
+def digest_columns(found: list[str], named: dict[str, str]) -> dict[str, str]:
+    """Which digest is in which of the columns there are."""
+    return {kind: column for kind, column in named.items() if column in found and kind in DIGESTS}
+
+
+def _digest(kind: str, value: Any, number: int) -> bytes | None:
+    """A digest is NULL, its bytes, or its hex digits."""
+    if value is None or value in ("", b""):
+        return None
+    if isinstance(value, bytes) and len(value) == DIGESTS[kind]:
+        return value
+    if isinstance(value, str):
+        return hexadecimal(kind, value, f"row {number:,}")
+    raise BadEntryError(f"row {number:,}: what stands as {kind} is none")
+
+
+def _connect(source: Source) -> sqlite3.Connection:
+    log = Path(f"{source.path}-wal")
+    if log.exists() and log.stat().st_size:
+        raise BadEntryError(f"its log {log.name}: records may be there alone, so close the program that writes them")
+    try:
+        uri = f"{source.path.resolve().as_uri()}?mode=ro&immutable=1"
+        database = sqlite3.connect(uri, uri=True, isolation_level=None)
+        database.execute("PRAGMA trusted_schema=OFF")
+        database.execute("PRAGMA cell_size_check=ON")
+    except sqlite3.Error as error:
+        raise BadEntryError(f"its header: {plain(error)}") from error
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+    database.set_authorizer(_authorize)
+    left = [_STEPS_FREE + source.size * _STEPS_A_BYTE]
+
+    def tired() -> bool:
+        left[0] -= _STEPS_AT_ONCE
+        return left[0] < 0
+
+    database.set_progress_handler(tired, _STEPS_AT_ONCE)
+    return database
+
+
+def _authorize(action: int, first: str | None, _second: str | None, _database: str | None, view: str | None) -> int:
+    """Nothing is read through a view or trigger, whose name SQLite gives as `view`."""
+    asked = action in _ALLOWED or (action == sqlite3.SQLITE_PRAGMA and first == "table_xinfo")
+    return sqlite3.SQLITE_OK if asked and view is None else sqlite3.SQLITE_DENY
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

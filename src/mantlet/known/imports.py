@@ -1,0 +1,123 @@
+"""Brings files of known material in force as a set: told by their content, taken whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mantlet.errors import EvidenceError, UsageError
+from mantlet.known.build import Builder
+from mantlet.known.columns import Folder
+from mantlet.known.formats import Plain, Reading, open_set
+from mantlet.known.profile import load, undeclared
+from mantlet.known.records import Category, KnownSet, Status
+from mantlet.known.sets import Sets
+
+CONVENTIONS: Final = ("whole", "512")
+"""Ways of making the pixels of a PDQ: of the whole picture, which Mantlet always computes, or of the picture stretched
+to 512 x 512 first, as Meta's own command-line tools do, which it computes when a set needs it."""
+
+
+class About(msgspec.Struct, frozen=True):
+    """What the importer says of a set. `plain`: what the lines of a plain list are; `profile`: what its category codes
+    mean, by name or file; `convention`: one of `CONVENTIONS`, None where nobody knows: then it is measured."""
+
+    status: Status | None = None
+    plain: Plain | None = None
+    profile: str | None = None
+    convention: str | None = None
+    provenance: str | None = None
+    licence: str | None = None
+
+
+def import_files(
+    sets: Sets,
+    paths: Sequence[Path],
+    name: str,
+    by: str,
+    about: About | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> KnownSet:
+    """Puts the records of one or more files of one format in force as the set `name`.
+
+    `progress` is told how many bytes of them all were read.
+
+    Raises:
+        EvidenceError: naming the file and the line or entry that is wrong; nothing is changed then.
+        UsageError: what is said of the set cannot be.
+    """
+    about = about or About()
+    if about.convention not in (*CONVENTIONS, None):
+        raise UsageError(f"'{about.convention}' is no PDQ convention; there are {' and '.join(CONVENTIONS)}.")
+
+    def fill(builder: Builder, _: Folder) -> dict[str, Any]:
+        digests = [digest_of(path) for path in paths]
+        before = [_state(path) for path in paths]
+        readings = list[Reading]()
+        for path in paths:
+            already = sum(size for size, _ in before[: len(readings)])
+            reading = open_set(path, plain=about.plain, progress=_after(already, progress))
+            if readings and (reading.profiles, reading.benign) != (readings[0].profiles, readings[0].benign):
+                raise UsageError(f"{path} is {reading.form}, the first is {readings[0].form}: import them apart.")
+            readings.append(reading)
+            builder.add(reading.records)
+        if [_state(path) for path in paths] != before:
+            raise EvidenceError("A file changed while it was read; nothing was imported. Import it again.")
+        return _described(paths, digests, readings, about)
+
+    return sets.replace(name, by, fill)
+
+
+def _described(paths: Sequence[Path], digests: list[str], readings: list[Reading], about: About) -> dict[str, Any]:
+    reading = readings[0]
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    status = about.status or ("benign" if reading.benign else "notable")
+    if reading.benign is not None and (status == "benign") != reading.benign:
+        raise UsageError(
+            f"{paths[0]} is {reading.form}: a set of that kind is {'' if reading.benign else 'never '}benign; "
+            "leave --status out."
+        )
+    declared = about.profile or (reading.profiles[0] if len(reading.profiles) == 1 else None)
+    profile = load(declared) if declared else None
+
+    def meaning(code: str | None) -> Category:
+        if code is None and readings[0].benign is not False:
+            return Category(None, status)  # in a list without codes each line is what the whole is
+        said = profile.meaning(code) if profile else undeclared(code, status)
+        return Category(code, *msgspec.structs.astuple(said))
+
+    marks = [digest[:16], about.plain, about.convention, profile and f"{profile.name}-{profile.version}"]
+    return {
+        "version": "-".join(mark for mark in marks if mark),
+        "status": status,
+        "form": "; ".join(dict.fromkeys(each.form for each in readings)),
+        "sources": [path.name for path in paths],
+        "digest": digest,
+        "profile": profile and f"{profile.name} {profile.version}",
+        "convention": about.convention or reading.convention,
+        "provenance": about.provenance,
+        "licence": about.licence,
+        "meaning": meaning,
+    }
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises EvidenceError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}; check the path.") from error
+
+
+def _after(already: int, progress: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda read: progress(already + read)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    there = path.stat()
+    return there.st_size, there.st_mtime_ns

@@ -1,0 +1,101 @@
+"""The nouns of known material: what a set holds, what it is, and why a content matched it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+Status = Literal["notable", "benign", "ungraded"]
+"""What a record says its file is. "ungraded": the set knows the file and asserts nothing of it."""
+
+DIGESTS: Final = {"md5": 16, "sha1": 20, "sha256": 32}
+"""Bytes of each digest by which a record may name its file."""
+HASHES: Final = {**DIGESTS, "pdq": 32}
+"""These, and the perceptual hash that a record may hold beside or instead."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One record of a set, as its file states it; at least one digest or hash is there.
+
+    `number` is its line, or its place in the file counted from 1. `category` is the code as the file writes it, None
+    where it gives none: what a code means is for a declared `Profile`. `details` is a JSON object with what else is
+    kept of it (note, series, PhotoDNA ...), as UTF-8, b"" for nothing.
+    """
+
+    number: int
+    md5: bytes | None = None
+    sha1: bytes | None = None
+    sha256: bytes | None = None
+    pdq: bytes | None = None
+    category: str | None = None
+    details: bytes = b""
+
+
+class Category(msgspec.Struct, frozen=True):
+    """What a code of a set means, by the profile declared when it was imported: `severity` 1 is the most severe, None
+    where the profile ranks it nowhere."""
+
+    code: str | None
+    status: Status
+    severity: int | None = None
+    label: str = ""
+
+
+class Blocks(msgspec.Struct, frozen=True):
+    """Of a set of blocks: how many distinct files it was made from and how many bytes they have, how many whole blocks
+    these make, and how many of those are in the set; the others are too common to tell anything. A file too small for
+    one block cannot be found."""
+
+    files: int
+    bytes: int
+    blocks: int
+    kept: int
+    files_too_small: int
+
+
+class KnownSet(msgspec.Struct, frozen=True):
+    """A set in force. `version` begins with the SHA-256 of what it was imported from, `digest`; `hashes` counts its
+    records by what they hold; `folder` is where its columns lie, `salt` is there if they are sealed."""
+
+    name: str
+    version: str
+    status: Literal["notable", "benign"]
+    form: str
+    sources: list[str]
+    digest: str
+    imported_at: str
+    imported_by: str
+    records: int
+    hashes: dict[str, int]
+    categories: list[Category]
+    details: int
+    folder: str
+    salt: str | None = None
+    profile: str | None = None
+    convention: str | None = None
+    provenance: str | None = None
+    licence: str | None = None
+    blocks: Blocks | None = None
+
+
+class Match(msgspec.Struct, frozen=True):
+    """Why a content is known: by which digest or hash (`how`), at what Hamming distance (0 for digests), from which
+    set, version and record.
+
+    `view` says how the picture must be turned or mirrored to look like the record, "upright" if not at all;
+    `convention` by which convention of making pixels its hash was made, None for digests. `trusted` says whether enough
+    officers graded it independently, by the force's policy; None where the set does not say who graded what.
+    """
+
+    set: str
+    version: str
+    record: int
+    how: str
+    view: str
+    distance: int
+    category: str | None
+    status: Status
+    severity: int | None = None
+    convention: str | None = None
+    trusted: bool | None = None
