@@ -48,8 +48,8 @@ class Hit(msgspec.Struct, frozen=True, order=True):
 
 class Found(msgspec.Struct):
     """What a triage has found so far. Sizes in bytes; `holding`: how many windows would hold a block of the set if the
-    amount asked about lay there, 1 where the medium is smaller; `hits`: windows with such a block; `reasons`: why windows
-    were not read, and how many."""
+    amount asked about lay there, 1 where the medium is smaller; `hits`: windows with such a block; `reasons`: why
+    windows were not read, and how many."""
 
     size: int
     windows: int

@@ -55,7 +55,7 @@ class Folder:
         data = self._bytes(name)
         if len(data) != int(np.prod(shape)) * np.dtype(kind).itemsize:
             raise IntegrityError(f"{self.path / name} is missing or damaged; import the set again.")
-        array = data.view(kind).reshape(shape)
+        array: NDArray[Any] = data.view(kind).reshape(shape)
         array.flags.writeable = False
         if name not in self._growing:
             self._opened[name] = array
