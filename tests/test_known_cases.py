@@ -71,8 +71,9 @@ def known_of(run: Run, case: Path, *terms: str) -> dict[str, list[dict[str, Any]
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
-    """Every byte of a case; how SQLite shares its memory meanwhile is none of it."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+    """Every byte of a case; what SQLite keeps beside it while it is open is empty, or none of it."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+    return {name: data for name, data in files.items() if data}
 
 
 def test_the_most_severe_of_several_records_comes_first_and_all_are_shown(run: Run, tmp_path: Path) -> None:

@@ -24,10 +24,7 @@ FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     "known.import-rates": known.rates,
     "known.dihedral": known.dihedral,
     "known.digests-100m": known_scale.digests,
-    "known.pdq-1m": known_scale.hashes_1m,
-    "known.pdq-10m": known_scale.hashes_10m,
-    "known.pdq-50m": known_scale.hashes_50m,
-    "known.pdq-100m": known_scale.hashes_100m,
+    **known_scale.HASHES,
 }
 
 

@@ -18,7 +18,7 @@ from mantlet.errors import EvidenceError, IntegrityError, MantletError, NotAllow
 from mantlet.known import blocks
 from mantlet.known.build import Builder
 from mantlet.known.columns import Folder
-from mantlet.known.keyed import BLOCK, keyed, says_nothing
+from mantlet.known.keyed import BLOCK, SECRET, keyed, says_nothing
 from mantlet.known.records import Category, KnownSet, Record
 from mantlet.known.sets import Sets
 
@@ -48,7 +48,7 @@ def build(sets: Sets, *folders: Path, name: str = "blocks") -> KnownSet:
 def found(sets: Sets, known: KnownSet, *wanted: bytes) -> list[tuple[int, int]]:
     """Which of these blocks are in a set, and the number of the file that each is of."""
     opened = sets.open(known)
-    secret = blocks.secret_of(opened)
+    secret = opened.secret(SECRET)
     digests = np.frombuffer(b"".join(keyed(block, secret) for block in wanted), np.uint8).reshape(-1, 16)
     return sorted((place, opened.number(row)) for place, row in opened.find("block", digests))
 
@@ -143,7 +143,7 @@ def test_files_longer_than_what_is_read_at_once_are_cut_as_they_are(sets: Sets, 
 def test_each_set_has_a_secret_of_its_own(sets: Sets, files: Path) -> None:
     (files / "one").write_bytes(noise(1, BLOCK))
     one, other = build(sets, files, name="one"), build(sets, files, name="other")
-    secrets = {blocks.secret_of(sets.open(each)) for each in (one, other)}
+    secrets = {sets.open(each).secret(SECRET) for each in (one, other)}
     assert len(secrets) == 2
     assert {len(each) for each in secrets} == {32}
     assert one.version == other.version, "made of the same files"
@@ -153,7 +153,7 @@ def test_a_sealed_set_keeps_its_secret_and_opens_with_the_password_alone(files: 
     (files / "one").write_bytes(noise(1, 3 * BLOCK))
     known = build(Sets(password=b"long enough"), files)
     opened = Sets(password=b"long enough").open(known)
-    secret = blocks.secret_of(opened)
+    secret = opened.secret(SECRET)
     assert found(Sets(password=b"long enough"), known, *pieces(noise(1, 3 * BLOCK))) == [(0, 1), (1, 1), (2, 1)]
     lying = [path.read_bytes() for path in (settings.home() / "known" / known.folder).iterdir()]
     assert lying
@@ -169,7 +169,7 @@ def test_a_set_without_its_secret_is_damaged(sets: Sets, files: Path) -> None:
     known = build(sets, files)
     (settings.home() / "known" / known.folder / "secret").write_bytes(b"short")
     with pytest.raises(IntegrityError, match="damaged"):
-        blocks.secret_of(sets.open(known))
+        sets.open(known).secret(SECRET)
 
 
 def test_a_set_of_hashes_has_no_secret(sets: Sets) -> None:
@@ -182,7 +182,7 @@ def test_a_set_of_hashes_has_no_secret(sets: Sets) -> None:
 
     known = sets.replace("hashes", "DC Example", fill)
     with pytest.raises(IntegrityError):
-        blocks.secret_of(sets.open(known))
+        sets.open(known).secret(SECRET)
 
 
 def test_links_and_what_is_no_file_are_not_read(sets: Sets, files: Path, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ import numpy as np
 
 from mantlet import settings
 from mantlet.case.case import Case, Change
-from mantlet.fingerprint.pdq import FORMS
-from mantlet.grading.stacks import stacks
+from mantlet.fingerprint import FORMS
 from mantlet.known.lookup import Look, LookUp
 from mantlet.known.records import Match
 from mantlet.types import Content, Finding
@@ -155,6 +154,8 @@ def _stack(case: Case) -> None:
         "SELECT sha256, value FROM finding WHERE name = 'pdq' AND value NOT NULL ORDER BY sha256"
     ).fetchall()
     hashes = np.frombuffer(b"".join(bytes.fromhex(json.loads(row["value"])) for row in rows), dtype=np.uint8)
+    from mantlet.grading.stacks import stacks  # its compiler takes a third of a second to load
+
     firsts = stacks(hashes.reshape(-1, 32), settings.PDQ_DISTANCE)
     new = {row["sha256"]: rows[first]["sha256"] for row, first in zip(rows, firsts, strict=True)}
     old = dict(case.reader.execute("SELECT sha256, stack FROM stack").fetchall())

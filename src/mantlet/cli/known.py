@@ -122,8 +122,8 @@ def _tell(made: KnownSet, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        what = f"{made.records:,} {'blocks' if made.blocks else f'{made.status} records'}"
-        print(f"{made.name}: {what} of {made.form}, version {made.version}")  # noqa: T201
+        what = made.form if made.blocks else f"{made.status} records of {made.form}"
+        print(f"{made.name}: {made.records:,} {what}, version {made.version}")  # noqa: T201
 
 
 @app.command("list")

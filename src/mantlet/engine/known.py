@@ -18,7 +18,6 @@ from mantlet.case import matching
 from mantlet.case.case import Case
 from mantlet.case.matching import PINNED, Matcher
 from mantlet.engine.measure import measure
-from mantlet.fingerprint.pdq import distance
 from mantlet.known.lookup import LookUp
 
 _STAGE: Final = "pdq-512"
@@ -68,6 +67,8 @@ def _measured(case: Case, look_up: LookUp, name: str, workers: int) -> str | Non
     if len(known) < _ENOUGH:
         return None
     measure(case, _STAGE, [sha256 for sha256, _ in known], workers)
+    from mantlet.fingerprint.pdq import distance  # its compiler takes a third of a second to load
+
     apart: dict[str, list[int]] = {PINNED: [], _STRETCHED: []}
     for sha256, hashes in known:
         looks = {look.convention: look for look in matching.looks_of(case, sha256) if look.view == "upright"}

@@ -71,7 +71,7 @@ class Worker:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mantlet.engine.worker"])  # so that a new worker starts in milliseconds
+        context.set_forkserver_preload(["mantlet.engine.preload"])  # so that a new worker starts in milliseconds
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
         self.clock = context.RawArray("d", 3)

@@ -22,8 +22,7 @@ from mantlet.engine.local import Worker
 from mantlet.engine.messages import Sample, Sampled
 from mantlet.errors import EvidenceError, UsageError
 from mantlet.evidence.container import form_of
-from mantlet.known.blocks import secret_of
-from mantlet.known.keyed import BLOCK, DIGEST, SECTOR
+from mantlet.known.keyed import BLOCK, DIGEST, SECRET, SECTOR
 from mantlet.known.opened import Opened
 from mantlet.known.records import Blocks
 from mantlet.types import Absent, Count, Reason, Word
@@ -96,7 +95,7 @@ def search(path: Path, opened: Opened, amount: int, confidence: float, seed: int
     """
     blocks = _blocks(opened, amount, confidence)
     _check(path)
-    with closing(_Sampler(path, secret_of(opened))) as sampler:
+    with closing(_Sampler(path, opened.secret(SECRET))) as sampler:
         size = sampler.size()
         windows = (size - BLOCK) // SECTOR * SECTOR // BLOCK + 1 if size >= BLOCK else 0
         if not windows:

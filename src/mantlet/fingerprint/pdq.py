@@ -16,13 +16,13 @@ swap the axes is to transpose the coefficients. The reference changes signs of t
 """
 
 import math
-from typing import Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from mantlet.compiled import inner, kernel
+from mantlet.fingerprint import FORMS
 
 _LEAST_SIDE = 5  # pixels: `MIN_HASHABLE_DIM` of pdqhashing.cpp
 _GRID = 64  # side of the picture that is transformed
@@ -40,13 +40,6 @@ _DCT = np.array(
     np.float32,
 )
 _DCT_TRANSPOSED = np.ascontiguousarray(_DCT.T)
-
-FORMS: Final = (
-    "turned 90", "turned 180", "turned 270",
-    "mirrored", "mirrored turned 90", "mirrored turned 180", "mirrored turned 270",
-)  # fmt: skip
-"""What is done to a picture to give each form but itself: mirrored left to right first, then turned clockwise by so
-many degrees."""
 
 _SAMPLES = numba.types.Array(numba.uint8, 2, "C", readonly=True)
 _SAMPLED = numba.types.Array(numba.float32, 2, "C")

@@ -12,19 +12,20 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantlet import settings
 from mantlet.errors import EvidenceError, UsageError
-from mantlet.known.build import Builder
 from mantlet.known.columns import Folder
 from mantlet.known.keyed import BLOCK, DIGEST, SECRET, keyed, says_nothing
-from mantlet.known.opened import Opened
 from mantlet.known.records import Blocks, Category, KnownSet
 from mantlet.known.sets import Sets
+
+if TYPE_CHECKING:
+    from mantlet.known.build import Builder
 
 _READ: Final = 256 * BLOCK
 _BATCH: Final = 1 << 18
@@ -79,11 +80,6 @@ def build(
         }  # fmt: skip
 
     return sets.replace(name, by, fill)
-
-
-def secret_of(opened: Opened) -> bytes:
-    """What the digests of a set of blocks are keyed with."""
-    return opened._folder.open("secret", np.uint8, (SECRET,)).tobytes()
 
 
 class _Read:

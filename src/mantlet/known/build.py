@@ -20,10 +20,8 @@ from mantlet import settings
 from mantlet.errors import EvidenceError
 from mantlet.known import exact, near
 from mantlet.known.columns import Folder
-from mantlet.known.records import HASHES, Record
+from mantlet.known.records import FLAGS, HASHES, WIDTHS, Record
 
-FLAGS: Final = {"md5": 1, "sha1": 2, "sha256": 4, "pdq": 8, "block": 16}
-WIDTHS: Final = {**HASHES, "block": 16}
 _BATCH: Final = 8192
 _LONGEST_CATEGORY: Final = 200
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
 from mantlet.errors import EvidenceError, UsageError
-from mantlet.known.build import Builder
 from mantlet.known.columns import Folder
-from mantlet.known.formats import Plain, Reading, open_set
 from mantlet.known.profile import load, undeclared
 from mantlet.known.records import Category, KnownSet, Status
 from mantlet.known.sets import Sets
+
+if TYPE_CHECKING:
+    from mantlet.known.build import Builder
+    from mantlet.known.formats import Reading
 
 CONVENTIONS: Final = ("whole", "512")
 """Ways of making the pixels of a PDQ: of the whole picture, which Mantlet always computes, or of the picture stretched
@@ -27,7 +29,7 @@ class About(msgspec.Struct, frozen=True):
     mean, by name or file; `convention`: one of `CONVENTIONS`, None where nobody knows: then it is measured."""
 
     status: Status | None = None
-    plain: Plain | None = None
+    plain: Literal["md5", "sha1", "sha256", "pdq"] | None = None
     profile: str | None = None
     convention: str | None = None
     provenance: str | None = None
@@ -50,6 +52,8 @@ def import_files(
         EvidenceError: naming the file and the line or entry that is wrong; nothing is changed then.
         UsageError: what is said of the set cannot be.
     """
+    from mantlet.known.formats import open_set  # its compiler takes a third of a second to load
+
     about = about or About()
     if about.convention not in (*CONVENTIONS, None):
         raise UsageError(f"'{about.convention}' is no PDQ convention; there are {' and '.join(CONVENTIONS)}.")
@@ -57,7 +61,7 @@ def import_files(
     def fill(builder: Builder, _: Folder) -> dict[str, Any]:
         digests = [digest_of(path) for path in paths]
         before = [_state(path) for path in paths]
-        readings = list[Reading]()
+        readings: list[Reading] = []
         for path in paths:
             already = sum(size for size, _ in before[: len(readings)])
             reading = open_set(path, plain=about.plain, progress=_after(already, progress))

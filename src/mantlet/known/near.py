@@ -283,12 +283,24 @@ def room(hashes: int) -> int:
 
 def repeated(words: Words, starts: NDArray[np.uint32], rows: NDArray[np.uint32], most: int) -> int | None:
     """A row whose hash more than `most` rows have, by one table; None where there is none."""
-    for bucket in np.flatnonzero(np.diff(starts) > most):
-        own = rows[starts[bucket] : starts[bucket + 1]]
-        whole = np.ascontiguousarray(words[own]).view("V32").reshape(-1)
-        _, first, counts = np.unique(whole, return_index=True, return_counts=True)
-        if counts.max() > most:
-            return int(own[first[counts.argmax()]])
+    buckets = np.flatnonzero(np.diff(starts) > most)
+    found = (_alike(words, rows[starts[bucket] : starts[bucket + 1]], most, 0) for bucket in buckets)
+    return next((row for row in found if row is not None), None)
+
+
+def _alike(words: Words, rows: NDArray[np.uint32], most: int, word: int) -> int | None:
+    """Of rows whose hashes agree before `word`, one whose hash more than `most` of them have. A word at a time, since
+    whole hashes of a file that holds one of them ten million times would fill the memory."""
+    if word == words.shape[1]:
+        return int(rows[0])
+    ordered = rows[np.argsort(words[rows, word])]
+    values = words[ordered, word]
+    edges = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1], [True])))
+    del values
+    for place in np.flatnonzero(np.diff(edges) > most):
+        row = _alike(words, ordered[edges[place] : edges[place + 1]], most, word + 1)
+        if row is not None:
+            return row
     return None
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mantlet import settings
-from mantlet.known import exact, near
-from mantlet.known.build import FLAGS, WIDTHS
 from mantlet.known.columns import Folder
-from mantlet.known.records import DIGESTS, Category, KnownSet, Record
+from mantlet.known.records import DIGESTS, FLAGS, WIDTHS, Category, KnownSet, Record
+
+if TYPE_CHECKING:
+    from mantlet.known import near
 
 
 class Opened:
@@ -34,6 +36,8 @@ class Opened:
         of = self.known.hashes.get(name, 0)
         if not of:
             return []
+        from mantlet.known import exact  # its compiler takes a third of a second to load
+
         bits = exact.width(of)
         starts = self._folder.open(f"{name}.starts", np.uint32, ((1 << bits) + 1,))
         rows = self._folder.open(f"{name}.rows", np.uint32, (of,))
@@ -59,6 +63,8 @@ class Opened:
         of, held = self.known.hashes.get("pdq", 0), self._held
         if not of:
             return None
+        from mantlet.known import near  # as above
+
         words, cut = self._column("pdq").view(np.uint64), near.tables(of)
         if of <= near.SCANNED_WHOLE:
             return near.Index(words, held, FLAGS["pdq"], cut)
@@ -89,6 +95,10 @@ class Opened:
         ends = self._folder.open("details.ends", np.uint64, (self.known.records,))
         text = self._folder.open("details", np.uint8, (self.known.details,))
         return text[int(ends[row - 1]) if row else 0 : int(ends[row])].tobytes()
+
+    def secret(self, size: int) -> bytes:
+        """What the digests of a set of blocks are keyed with."""
+        return self._folder.open("secret", np.uint8, (size,)).tobytes()
 
     def record(self, row: int) -> Record:
         """A record as it was imported."""

@@ -13,6 +13,10 @@ DIGESTS: Final = {"md5": 16, "sha1": 20, "sha256": 32}
 """Bytes of each digest by which a record may name its file."""
 HASHES: Final = {**DIGESTS, "pdq": 32}
 """These, and the perceptual hash that a record may hold beside or instead."""
+WIDTHS: Final = {**HASHES, "block": 16}
+"""These, and the keyed digest of a block, of which sets for triage are made."""
+FLAGS: Final = {"md5": 1, "sha1": 2, "sha256": 4, "pdq": 8, "block": 16}
+"""The bits by which a column says what a record holds."""
 
 
 class Record(msgspec.Struct, frozen=True):

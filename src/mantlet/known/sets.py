@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,11 +21,13 @@ from mantlet import settings
 from mantlet.errors import EvidenceError, UsageError
 from mantlet.governance.ledger import now
 from mantlet.known import seal
-from mantlet.known.build import Builder
 from mantlet.known.columns import Folder
 from mantlet.known.opened import Opened
 from mantlet.known.records import Category, KnownSet
 from mantlet.store.database import Database
+
+if TYPE_CHECKING:
+    from mantlet.known.build import Builder
 
 _MIGRATIONS: Final = (
     """
@@ -101,6 +103,8 @@ class Sets:
 
         If it fails midway, what was in force stays so. Raises EvidenceError where the disk is full.
         """
+        from mantlet.known.build import Builder  # its compiler takes a third of a second to load
+
         salt = seal.new_salt() if self._password is not None else None
         with self._importing():
             path = self.folder / f"set-{uuid.uuid4().hex}"

@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from mantlet import __version__
 from mantlet.case import queries
 from mantlet.case.case import Case
@@ -39,6 +37,8 @@ def write(case: Case, path: Path) -> None:
 
 def render(case: Case) -> str:
     """The report as text. Names from exhibits are escaped: they are hostile."""
+    import jinja2  # every other command does without
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mantlet.report"),
         autoescape=True,
