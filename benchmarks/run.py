@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from benchmarks import pictures, reading
 
 ROUNDS: Final = 3
@@ -32,8 +34,8 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Comparison(NamedTuple):
-    """`count` pictures of one size are scanned. The plain path, whose cost grows evenly, takes the first `peer_count`
-    of them, and is to cost `goal` times as much a picture."""
+    """`count` pictures of one size are scanned and looked up, in eight forms, in a set of a million records. The plain
+    path, whose cost grows evenly, takes the first `peer_count` of them, and is to cost `goal` times as much a picture."""
 
     name: str
     width: int
@@ -44,9 +46,31 @@ class Comparison(NamedTuple):
 
 
 COMPARISONS: Final = (
-    Comparison("scan, 12 megapixels", 4000, 3000, 240, 60, 15),
+    Comparison("scan, 12 megapixels", 4000, 3000, 960, 60, 15),
     Comparison("scan, 0.3 megapixels", 672, 448, 3000, 1500, 2.5),
 )
+RECORDS: Final = 1_000_000
+
+
+class Asking(NamedTuple):
+    """Look-ups among `count` hashes of a `kind` (`benchmarks.known`), by us and by a `peer`, which gets fewer."""
+
+    kind: str
+    count: int
+    peer: str
+    ours_asked: int
+    peer_asked: int
+    goal: float | None = None
+
+
+ASKING: Final = (
+    Asking("random", 1_000_000, "faiss", 10_000, 500, 5000),
+    Asking("random", 1_000_000, "threatexchange", 10_000, 2000, 5000),
+    Asking("real", 1_000_000, "threatexchange", 10_000, 2000),
+    Asking("random", 10_000_000, "faiss", 5000, 60, 3000),
+    Asking("real", 10_000_000, "faiss", 5000, 60),
+)
+PEERS: Final = {"faiss": "faiss.IndexBinaryFlat, batches of 32", "threatexchange": "threatexchange PDQIndex"}
 
 
 class Cost(NamedTuple):
@@ -60,7 +84,9 @@ def main() -> None:
     # So that processes whose parent ends first, as workers do, become ours to wait for: only then is their time known.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory(prefix="mantlet-bench-") as folder:
+        _import(Path(folder))
         results = [_compare(each, Path(folder)) for each in COMPARISONS]
+        results += [_compare_asking(each) for each in ASKING]
         results += _compare_reading(Path(folder))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -102,6 +128,42 @@ def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
         "ours_wall": round(statistics.median(cost.wall for cost in ours), 3),
         "peer_wall": round(statistics.median(cost.wall for cost in peer), 3),
     }
+
+
+def _import(folder: Path) -> None:
+    """A set of random MD5 and PDQ, in force for every scan."""
+    source, path = np.random.default_rng(3), folder / "known.csv"
+    with path.open("w") as file:
+        file.write("md5,pdq\n")
+        for _ in range(RECORDS):
+            value = source.bytes(48).hex()
+            file.write(f"{value[:32]},{value[32:]}\n")
+    command = [sys.executable, "-m", "mantlet", "known", "import", str(path), "--name", "million"]
+    print(
+        f"import of {RECORDS:,} records (md5, pdq): {_cost(command, 1, folder).cpu / 1000:.1f} s CPU, tables included"
+    )
+
+
+def _compare_asking(asking: Asking) -> dict[str, Any]:
+    """Queries a second, one core, found exactly; the kinds of both are the same, and so is what is found."""
+    name = f"PDQ look-up, {asking.count:,} {asking.kind} hashes"
+    result: dict[str, Any] = {"name": name, "peer_name": PEERS[asking.peer], "unit": "queries a second"}
+    module = {"faiss": "faiss", "threatexchange": "threatexchange"}[asking.peer]
+    if importlib.util.find_spec(module) is None:
+        print(f"{name}: left out, since {module} is not installed; `make bench` installs it.")
+        return {**result, "ours": None, "peer": None, "ratio": None, "skipped": f"{module} is not installed"}
+    mine, theirs = _asked("ours", asking, asking.ours_asked), _asked(asking.peer, asking, asking.peer_asked)
+    goal = f", goal {asking.goal:,.0f}" if asking.goal else ""
+    print(f"{name}: ours {mine:,.0f}{goal}, {asking.peer} {theirs:,.0f} a second (ratio {mine / theirs:.1f})")
+    figures = {"ours": round(mine), "peer": round(theirs), "ratio": round(mine / theirs, 2), "goal": asking.goal}
+    return {**result, **figures, "machine": _machine()}
+
+
+def _asked(index: str, asking: Asking, queries: int) -> float:
+    command = ["-m", "benchmarks.known", index, asking.kind, str(asking.count), str(queries)]
+    done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+    rate, _ = done.stdout.split()
+    return float(rate)
 
 
 def _compare_reading(folder: Path) -> list[dict[str, Any]]:
