@@ -35,7 +35,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 class Comparison(NamedTuple):
     """`count` pictures of one size are scanned and looked up, in eight forms, in a set of a million records. The plain
-    path, whose cost grows evenly, takes the first `peer_count` of them, and is to cost `goal` times as much a picture."""
+    path, whose cost grows evenly, takes the first `peer_count`, and is to cost `goal` times as much a picture."""
 
     name: str
     width: int
@@ -87,6 +87,7 @@ def main() -> None:
         _import(Path(folder))
         results = [_compare(each, Path(folder)) for each in COMPARISONS]
         results += [_compare_asking(each) for each in ASKING]
+        results.append(_compare_stacking(Path(folder)))
         results += _compare_reading(Path(folder))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -157,6 +158,20 @@ def _compare_asking(asking: Asking) -> dict[str, Any]:
     print(f"{name}: ours {mine:,.0f}{goal}, {asking.peer} {theirs:,.0f} a second (ratio {mine / theirs:.1f})")
     figures = {"ours": round(mine), "peer": round(theirs), "ratio": round(mine / theirs, 2), "goal": asking.goal}
     return {**result, **figures, "machine": _machine()}
+
+
+def _compare_stacking(folder: Path) -> dict[str, Any]:
+    """Groups of look-alikes among 10,000 hashes, the start of Python included on both sides."""
+    name, goal = "stacks of 10,000 pictures", 2
+    mine, theirs = (
+        statistics.median(
+            _cost([sys.executable, "-m", "benchmarks.stacking", way], 1, folder).cpu / 1000 for _ in "123"
+        )
+        for way in ("ours", "numpy")
+    )
+    print(f"{name}: ours {mine:.2f}, numpy {theirs:.2f} s CPU, at most {goal} (ratio {theirs / mine:.1f})")
+    result = {"name": name, "peer_name": "numpy, each hash against the rest", "unit": "s CPU", "machine": _machine()}
+    return {**result, "ours": round(mine, 3), "peer": round(theirs, 3), "ratio": round(theirs / mine, 2), "goal": goal}
 
 
 def _asked(index: str, asking: Asking, queries: int) -> float:
