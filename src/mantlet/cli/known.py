@@ -38,7 +38,11 @@ def open_sets(password_file: Path | None) -> Sets:
 def look_up(names: list[str] | None, password_file: Path | None) -> LookUp:
     """The sets of these names, all where none is named, open for look-ups."""
     sets = open_sets(password_file)
-    return LookUp(sets, sets.named(names or []), policy.load())
+    chosen = sets.named(names or [])
+    for each in chosen if names else ():
+        if each.blocks:
+            raise UsageError(f"'{each.name}' is a set of blocks, which `mantlet triage` looks for; name another.")
+    return LookUp(sets, chosen, policy.load())
 
 
 @app.command("import")
@@ -78,7 +82,8 @@ def import_set(
     with progress_bar("Importing") as (bar, task):
 
         def show(read: int) -> None:
-            bar.update(task, total=total, completed=read, text=f"{read / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+            text = f"{read / 1e6:,.0f} of {total / 1e6:,.0f} MB" if read < total else "making the tables"
+            bar.update(task, total=total, completed=read, text=text)
 
         made = import_files(sets, files, name, who, about, show)
     _tell(made, as_json)
