@@ -26,7 +26,7 @@ _CATEGORY: Final = """
         WHEN k.exact_notable THEN 'ungraded, known notable'
         WHEN k.near_notable THEN 'ungraded, looks like notable'
         WHEN k.exact_benign THEN 'ungraded, known benign'
-        WHEN k.exact_ungraded THEN 'ungraded, known ungraded'
+        WHEN k.exact_ungraded THEN 'ungraded, known uncategorised'
         ELSE 'ungraded'
     END
 """
@@ -375,7 +375,8 @@ def sets_used(case: Case) -> list[dict[str, Any]]:
     """Matches by set, version, way and category of the set: distinct contents."""
     rows = case.reader.execute(
         'SELECT set_name AS "set", version, status, how, category, count(DISTINCT sha256) AS count FROM match '
-        "GROUP BY 1, 2, 3, 4, 5 ORDER BY status DESC, set_name, category, how"
+        "GROUP BY 1, 2, 3, 4, 5 ORDER BY status != 'notable', status, set_name, min(severity) IS NULL, min(severity), "
+        "category, how"
     )
     return [dict(row) for row in rows]
 

@@ -127,8 +127,13 @@ def _tell(made: KnownSet, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        what = made.form if made.blocks else f"{made.status} records of {made.form}"
+        what = made.form if made.blocks else f"{_status(made)} records of {made.form}".strip()
         print(f"{made.name}: {made.records:,} {what}, version {made.version}")  # noqa: T201
+
+
+def _status(known: KnownSet) -> str:
+    """Of all its records; "" where their codes say that they differ."""
+    return known.status if {each.status for each in known.categories} == {known.status} else ""
 
 
 @app.command("list")
@@ -142,19 +147,17 @@ def list_sets(as_json: Json = False) -> None:
         print_json(sets)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "status", "records", "holds", "form", "profile", "version", "imported", "by", ""):
-        table.add_column(heading, justify="right" if heading == "records" else "left")
+    for heading in ("name", "status", "records", "holds", "form", "version", "imported", ""):
+        table.add_column(heading, justify="right" if heading == "records" else "left", overflow="fold")
     for each in sets:
         cells = (
             each.name,
-            each.status,
+            _status(each) or "by code",
             f"{each.records:,}",
             " ".join(each.hashes),
             each.form,
-            each.profile or "",
             each.version,
             each.imported_at[:10],
-            each.imported_by,
             "sealed" if each.salt else "",
         )
         table.add_row(*map(Text, cells))
