@@ -235,12 +235,12 @@ def _write_reference(path: Path, count: int) -> None:
             "file_name VARCHAR, file_size INTEGER, package_id INTEGER, "
             "CONSTRAINT PK_FILE__FILE PRIMARY KEY (sha256, sha1, md5, file_name, file_size, package_id))"
         )
-        blocks = [_lines(size, count, SEED + size) for size in (32, 20, 16)]
-        for number, block in enumerate(zip(*blocks, strict=True)):
-            sha256, sha1, md5 = (each.decode().upper().split() for each in block)
-            ascending = sorted(f"{number:04X}{each[4:]}" for each in sha256)  # SQLite makes its index much faster so
-            rows = zip(ascending, sha1, md5, strict=True)
-            database.executemany("INSERT INTO FILE VALUES (?, ?, ?, 'library.dll', 4096, 1)", rows)
+        sha256, sha1, md5 = (
+            b"".join(_lines(size, count, SEED + size)).decode().upper().split() for size in (32, 20, 16)
+        )
+        sha256.sort()  # SQLite makes its index much faster so
+        rows = zip(sha256, sha1, md5, strict=True)
+        database.executemany("INSERT INTO FILE VALUES (?, ?, ?, 'library.dll', 4096, 1)", rows)
         database.commit()
 
 

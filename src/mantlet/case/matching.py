@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -117,6 +117,16 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
     )
     counts = {f"{status} {'exact' if exact else 'near'}": number for status, exact, number in counted}
     return {"contents": len(rows), **counts}
+
+
+def sets_used(case: Case) -> list[dict[str, Any]]:
+    """Matches by set, version, way and category of the set: distinct contents."""
+    rows = case.reader.execute(
+        'SELECT set_name AS "set", version, status, how, category, count(DISTINCT sha256) AS count FROM match '
+        "GROUP BY 1, 2, 3, 4, 5 ORDER BY status != 'notable', status, set_name, min(severity) IS NULL, min(severity), "
+        "category, how"
+    )
+    return [dict(row) for row in rows]
 
 
 def overlap(case: Case, look_up: LookUp, name: str) -> Iterator[tuple[str, list[bytes]]]:

@@ -371,16 +371,6 @@ def addresses(case: Case, sha256: str) -> list[Address]:
     return [Address.parse(row["address"]) for row in rows]
 
 
-def sets_used(case: Case) -> list[dict[str, Any]]:
-    """Matches by set, version, way and category of the set: distinct contents."""
-    rows = case.reader.execute(
-        'SELECT set_name AS "set", version, status, how, category, count(DISTINCT sha256) AS count FROM match '
-        "GROUP BY 1, 2, 3, 4, 5 ORDER BY status != 'notable', status, set_name, min(severity) IS NULL, min(severity), "
-        "category, how"
-    )
-    return [dict(row) for row in rows]
-
-
 def known_summary(case: Case) -> dict[str, int]:
     """Distinct contents, previews apart, that are notable by digest (`exact`), and that only look so (`near`)."""
     row = case.reader.execute(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mantlet import __version__
-from mantlet.case import queries
+from mantlet.case import matching, queries
 from mantlet.case.case import Case
 from mantlet.errors import UsageError
 from mantlet.governance import ledger
@@ -63,7 +63,7 @@ def facts(case: Case) -> dict[str, Any]:
         "heads": [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))],
         "schemes": [_scheme(*row) for row in schemes],
         "tally": queries.tally(case),
-        "sets": queries.sets_used(case),
+        "sets": matching.sets_used(case),
         "known": queries.known_summary(case),
         "findings": queries.findings_used(case),
         "unread": [row for row in matrix["unread"] if not queries.read_not_hashed(row)],
