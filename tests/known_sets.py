@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,6 +18,14 @@ from mantlet.known.sets import Sets
 
 def digest(algorithm: str, text: str) -> bytes:
     return hashlib.new(algorithm, text.encode(), usedforsecurity=False).digest()
+
+
+def flipped(value: bytes, bits: int, source: random.Random) -> bytes:
+    """A perceptual hash at exactly that distance."""
+    number = int.from_bytes(value)
+    for bit in source.sample(range(256), bits):
+        number ^= 1 << bit
+    return number.to_bytes(32)
 
 
 def put(
@@ -35,7 +44,7 @@ def put(
         builder.add(records)
         return {
             "version": version, "status": status, "form": "by hand", "sources": [f"{name}.csv"], "digest": "0" * 64,
-            "meaning": lambda code: meaning.get(code, Category(code, status)), **about,
+            "meanings": lambda codes: [meaning.get(code, Category(code, status)) for code in codes], **about,
         }  # fmt: skip
 
     return sets.replace(name, "DC Example", fill)

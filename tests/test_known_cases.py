@@ -42,9 +42,14 @@ def whole(path: Path) -> bytes:
     return pdq(picture.decode(path.read_bytes()).pixels)[0]
 
 
+def by_512(path: Path) -> bytes:
+    """The picture's hash as Meta's tools make it."""
+    return pdq(picture.stretched(picture.decode(path.read_bytes())))[0]
+
+
 def stretched(path: Path) -> bytes:
     """The hash of a copy as Meta's tools make it: too far from the whole picture's, near the stretched one's."""
-    own, other = pdq(picture.stretched(picture.decode(path.read_bytes())))[0], whole(path)
+    own, other = by_512(path), whole(path)
     agree = np.flatnonzero(~np.unpackbits(np.frombuffer(own, np.uint8) ^ np.frombuffer(other, np.uint8)).astype(bool))
     bits = np.unpackbits(np.frombuffer(own, np.uint8))
     bits[random.Random(1).sample(agree.tolist(), 28)] ^= 1
@@ -154,13 +159,14 @@ def test_a_set_of_stretched_pictures_is_matched_by_stretched_hashes(run: Run, tm
 
 
 def test_an_undeclared_convention_is_measured_where_enough_is_known_by_digest(run: Run, tmp_path: Path) -> None:
-    paths = fill(tmp_path / "exhibit", 8)
+    paths = fill(tmp_path / "exhibit", 10)
     case = tmp_path / "case"
     run("scan", tmp_path / "exhibit", "--case", case)
-    for name, overlap in (("enough", 5), ("few", 4)):
+    for name, overlap in (("enough", 8), ("few", 4)):
         rows = ["sha256,pdq"]
         for number, path in enumerate(paths):
-            rows.append(f"{digests(path)['sha256'] if number < overlap else ''},{stretched(path).hex()}")
+            known = number < overlap
+            rows.append(f"{digests(path)['sha256'] if known else ''},{(by_512 if known else stretched)(path).hex()}")
         (tmp_path / name).write_text("\n".join(rows))
         run("known", "import", tmp_path / name, "--name", name)
     matched = run("match", case, "--json").json()
@@ -168,12 +174,12 @@ def test_an_undeclared_convention_is_measured_where_enough_is_known_by_digest(ru
     (warning,) = matched["warnings"]
     assert warning.startswith("The set 'few' does not say how its perceptual hashes were made")
     looks = [
-        (m["set"], m["record"], m["convention"])
+        (m["record"], m["convention"])
         for matches in known_of(run, case).values()
         for m in matches
-        if m["how"] == "pdq"
+        if (m["set"], m["how"]) == ("enough", "pdq")
     ]
-    assert sorted(looks) == [("enough", number + 2, "512") for number in range(8)]
+    assert sorted(looks) == [(number + 2, "512") for number in range(10)]
     run("verify", case)
 
 
@@ -184,8 +190,8 @@ def test_an_exhibit_that_is_away_is_told_and_matched_when_it_is_back(run: Run, t
     run("scan", tmp_path / "exhibit", "--case", case)
     run("known", "import", tmp_path / "list", "--name", "stretched", "--hash", "pdq", "--convention", "512")
     (tmp_path / "exhibit").rename(tmp_path / "away")
-    away = run("match", case)
-    assert away.err.startswith("2 pictures could not be compared with sets of stretched ones: ")
+    away = run("match", case, code=1)
+    assert away.err.startswith("2 pictures could not be read again to be compared in every way: ")
     assert known_of(run, case) == {"0.jpg": [], "1.jpg": []}
     (tmp_path / "away").rename(tmp_path / "exhibit")
     assert run("match", case, "--json").json()["warnings"] == []
@@ -225,10 +231,12 @@ def test_what_was_graded_in_one_case_is_known_in_the_next_and_trusted_by_policy(
     grade(first, "DC One", alone, "camera")
     grade(first, "DC One", disputed, "boat")
     grade(first, "DC Two", disputed, "not-relevant")
-    assert run("export", first, "--format", "grades", "-o", memory, "--json").json()["contents"] == 3
+    assert run("export", first, "--format", "grades", "-o", memory, "--json").json()["grades"] == 5
     run("verify", first)
 
-    run("known", "import", memory, "--name", "memory")
+    said = run("known", "import", memory, "--name", "memory").err
+    key = run("key", "show", "--json").json()["public_key"]
+    assert f"with the key {key}. They are trusted where policy.json names that key" in said
     run("scan", tmp_path / "exhibit", "--case", second)
 
     def trust() -> dict[str, set[tuple[str, str, bool]]]:
@@ -241,11 +249,14 @@ def test_what_was_graded_in_one_case_is_known_in_the_next_and_trusted_by_policy(
     by_default = {
         "0.jpg": {("boat", "notable", False)},
         "1.jpg": {("camera", "notable", False)},
-        "2.jpg": {("not-relevant", "benign", False)},
+        "2.jpg": {("boat", "notable", False), ("not-relevant", "ungraded", False)},
         "3.jpg": set(),
     }
     assert trust() == by_default
     (home / "policy.json").write_text('{"trusted_grades": 2}')
+    run("match", second)
+    assert trust() == by_default, "whoever exported it is not named yet"
+    (home / "policy.json").write_text(json.dumps({"trusted_grades": 2, "exporters": [key]}))
     run("match", second)
     assert trust() == {**by_default, "0.jpg": {("boat", "notable", True)}}
     (home / "policy.json").write_text('{"trusted_grades": 1}')
@@ -263,7 +274,7 @@ def test_grades_that_were_cut_off_or_changed_leave_the_old_set_in_force(run: Run
     run("known", "import", file, "--name", "memory")
     before, whole = run("known", "list", "--json").json(), file.read_text()
     for damaged, sentence in (
-        (whole[: whole.rindex('{"contents"')], "the file is cut off"),
+        (whole[: whole.rindex('{"grades"')], "the file is cut off"),
         (whole.replace('"boat"', '"other"'), "was changed after DC One exported it"),
         (whole.replace("DC One", "DC Two"), "was changed after DC Two exported it"),
     ):
@@ -272,3 +283,46 @@ def test_grades_that_were_cut_off_or_changed_leave_the_old_set_in_force(run: Run
         assert refused.startswith("Error: grades, line ")
         assert sentence in refused
     assert run("known", "list", "--json").json() == before
+
+
+def test_a_set_that_is_measured_takes_nothing_from_one_that_was_declared(run: Run, tmp_path: Path) -> None:
+    """What is measured to tell one set's convention is looked up in the other too."""
+    paths = fill(tmp_path / "exhibit", 8)
+    case = tmp_path / "case"
+    (tmp_path / "list").write_text("".join(f"{stretched(path).hex()}\n" for path in paths))
+    rows = ["sha256,pdq", *(f"{digests(path)['sha256']},{whole(path).hex()}" for path in paths[:6])]
+    (tmp_path / "undeclared").write_text("\n".join(rows) + "\n")
+    run("known", "import", tmp_path / "list", "--name", "stretched", "--hash", "pdq", "--convention", "512")
+    run("known", "import", tmp_path / "undeclared", "--name", "undeclared")
+    run("scan", tmp_path / "exhibit", "--case", case)
+    matched = run("match", case, "--json").json()
+    assert matched["conventions"] == {"stretched": "512", "undeclared": "whole"}
+    by_set = [m["set"] for matches in known_of(run, case).values() for m in matches if m["how"] == "pdq"]
+    assert (by_set.count("stretched"), by_set.count("undeclared")) == (8, 6)
+
+
+def test_pictures_that_hash_alike_both_ways_tell_no_convention(run: Run, tmp_path: Path) -> None:
+    paths = fill(tmp_path / "exhibit", 6, 400, 300)
+    rows = ["sha256,pdq", *(f"{digests(path)['sha256']},{whole(path).hex()}" for path in paths)]
+    (tmp_path / "set").write_text("\n".join(rows) + "\n")
+    run("known", "import", tmp_path / "set", "--name", "force")
+    run("scan", tmp_path / "exhibit", "--case", tmp_path / "case")
+    (warning,) = run("match", tmp_path / "case", "--json").json()["warnings"]
+    assert warning.startswith("The set 'force' does not say how")
+
+
+def test_an_export_is_never_written_over_evidence_a_case_or_another_file(run: Run, tmp_path: Path) -> None:
+    (path,) = fill(tmp_path / "exhibit", 1, 640, 480)
+    case, other = tmp_path / "case", tmp_path / "letter.txt"
+    run("scan", tmp_path / "exhibit", "--case", case)
+    grade(case, "DC One", path, "boat")
+    other.write_text("a letter")
+    before = {each: each.read_bytes() for each in (path, other)}
+    for place in (path, tmp_path / "exhibit" / "new", case / "case.sqlite", other):
+        assert run("export", case, "--format", "grades", "-o", place, code=2).err.startswith("Error: ")
+    assert run("report", case, "-o", tmp_path / "exhibit" / "r.html", code=2).err.startswith("Error: ")
+    assert {each: each.read_bytes() for each in before} == before
+    assert [each.name for each in (tmp_path / "exhibit").iterdir()] == ["0.jpg"]
+    run("verify", case)
+    for _ in range(2):  # an export may take the place of one
+        run("export", case, "--format", "grades", "-o", tmp_path / "grades")

@@ -9,23 +9,25 @@ import sys
 import traceback
 
 from mantlet import settings
+from mantlet.cli.output import say
 from mantlet.errors import MantletError
 
 
 def main() -> None:
     # A worker has one core, and nothing multiplies matrices: threads of numpy's BLAS would spin for nothing.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.disable()  # what is loaded stays: to look for garbage in it takes a tenth of the start
-    from mantlet.cli.app import app
-    from mantlet.cli.output import say
-
-    gc.freeze()
-    gc.enable()
     try:
+        gc.disable()  # what is loaded stays: to look for garbage in it takes a tenth of the start
+        from mantlet.cli.app import app
+
+        gc.freeze()
+        gc.enable()
         app(prog_name="mantlet")
     except MantletError as error:
         say(f"Error: {error}")
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:  # while it was still loading; a command says what it leaves
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -49,6 +49,9 @@ PDQ_QUALITY: Final = 50
 """PDQ quality, of 100, below which a hash fits unrelated pictures and is not used (ibid.)."""
 KNOWN_RECORDS: Final = 400_000_000
 """Records of one set of known material."""
+KNOWN_CHECKED: Final = 256 * MIB
+"""Bytes of the largest set that is read whole for its digests when it is opened; of a larger one only the sizes of its
+files are looked at, and `mantlet known list --check` reads it."""
 KNOWN_REPEATS: Final = 1_000
 """Records of one set that may hold the same digest or hash; one stored file was named by 116 records of a real set."""
 KNOWN_CATEGORIES: Final = 1_000

@@ -16,15 +16,11 @@ from numpy.typing import NDArray
 from mantlet import settings
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, NotAllowedError, UsageError
 from mantlet.known import blocks
-from mantlet.known.build import Builder
-from mantlet.known.columns import Folder
-from mantlet.known.keyed import BLOCK, SECRET, keyed, says_nothing
-from mantlet.known.records import Category, KnownSet, Record
+from mantlet.known.keyed import BLOCK, keyed, says_nothing
+from mantlet.known.records import KnownSet, Record
 from mantlet.known.sets import Sets
-
-
-def noise(seed: int, size: int) -> bytes:
-    return np.random.default_rng(seed).bytes(size)
+from tests.block_files import noise
+from tests.known_sets import put
 
 
 @pytest.fixture
@@ -48,8 +44,7 @@ def build(sets: Sets, *folders: Path, name: str = "blocks") -> KnownSet:
 def found(sets: Sets, known: KnownSet, *wanted: bytes) -> list[tuple[int, int]]:
     """Which of these blocks are in a set, and the number of the file that each is of."""
     opened = sets.open(known)
-    secret = opened.secret(SECRET)
-    digests = np.frombuffer(b"".join(keyed(block, secret) for block in wanted), np.uint8).reshape(-1, 16)
+    digests = np.frombuffer(b"".join(keyed(block, opened.secret) for block in wanted), np.uint8).reshape(-1, 16)
     return sorted((place, opened.number(row)) for place, row in opened.find("block", digests))
 
 
@@ -68,8 +63,9 @@ def test_every_whole_block_is_found_with_the_number_of_its_file_and_no_other_is(
     wanted = [*pieces(contents[0]), *pieces(contents[1]), contents[0][1 : BLOCK + 1], noise(4, BLOCK)]
     assert found(sets, known, *wanted) == [(place, number[place > 2]) for place in range(5)]
     assert known.blocks is not None
-    assert (known.blocks.files, known.blocks.blocks, known.blocks.kept, known.blocks.files_too_small) == (3, 5, 5, 1)
+    assert (known.blocks.files, known.blocks.blocks, known.blocks.kept) == (3, 5, 5)
     assert known.blocks.bytes == sum(map(len, contents))
+    assert (known.blocks.files_without_blocks, known.blocks.bytes_without_blocks) == (1, BLOCK - 1)
     assert known.records == 5
     assert known.version == known.digest[:16]
     assert known.digest == hashlib.sha256(b"".join(order)).hexdigest()
@@ -87,6 +83,25 @@ def test_what_two_files_share_tells_neither_and_a_copy_is_the_same_file(sets: Se
     assert (known.blocks.files, known.blocks.blocks, known.blocks.kept) == (2, 6, 4), "as often as they are there"
     assert known.blocks.bytes == 6 * BLOCK
     assert known.records == 3
+
+
+def test_of_each_file_its_size_is_kept_and_how_many_of_its_blocks_are(sets: Sets, files: Path) -> None:
+    shared, twice = noise(1, BLOCK), noise(2, BLOCK)
+    contents = {
+        noise(3, 5 * BLOCK) + b"rest": 5,
+        twice + twice + shared + bytes(BLOCK): 2,
+        shared + bytes(2 * BLOCK): 0,
+        noise(4, BLOCK - 1): 0,
+        b"": 0,
+    }
+    for number, content in enumerate(contents):
+        (files / f"{number}").write_bytes(content)
+        (files / f"copy of {number}").write_bytes(content)
+    known = build(sets, files)
+    order = sorted(contents, key=lambda content: hashlib.sha256(content).digest())
+    assert sets.open(known).files.tolist() == [[len(content), contents[content]] for content in order]
+    assert known.blocks is not None
+    assert (known.blocks.files_without_blocks, known.blocks.bytes_without_blocks) == (3, 4 * BLOCK - 1)
 
 
 def ramp(start: int) -> bytes:
@@ -143,7 +158,7 @@ def test_files_longer_than_what_is_read_at_once_are_cut_as_they_are(sets: Sets, 
 def test_each_set_has_a_secret_of_its_own(sets: Sets, files: Path) -> None:
     (files / "one").write_bytes(noise(1, BLOCK))
     one, other = build(sets, files, name="one"), build(sets, files, name="other")
-    secrets = {sets.open(each).secret(SECRET) for each in (one, other)}
+    secrets = {sets.open(each).secret for each in (one, other)}
     assert len(secrets) == 2
     assert {len(each) for each in secrets} == {32}
     assert one.version == other.version, "made of the same files"
@@ -151,17 +166,19 @@ def test_each_set_has_a_secret_of_its_own(sets: Sets, files: Path) -> None:
 
 def test_a_sealed_set_keeps_its_secret_and_opens_with_the_password_alone(files: Path) -> None:
     (files / "one").write_bytes(noise(1, 3 * BLOCK))
-    known = build(Sets(password=b"long enough"), files)
-    opened = Sets(password=b"long enough").open(known)
-    secret = opened.secret(SECRET)
-    assert found(Sets(password=b"long enough"), known, *pieces(noise(1, 3 * BLOCK))) == [(0, 1), (1, 1), (2, 1)]
+    known = build(Sets(passwords=[b"long enough"]), files)
+    opened = Sets(passwords=[b"long enough"]).open(known)
+    secret = opened.secret
+    assert found(Sets(passwords=[b"long enough"]), known, *pieces(noise(1, 3 * BLOCK))) == [(0, 1), (1, 1), (2, 1)]
     lying = [path.read_bytes() for path in (settings.home() / "known" / known.folder).iterdir()]
     assert lying
     assert not any(secret in each or keyed(noise(1, BLOCK), secret) in each for each in lying)
+    assert opened.files.tolist() == [[3 * BLOCK, 3]]
+    assert not any(opened.files.tobytes() in each for each in lying)
     with pytest.raises(UsageError, match="sealed"):
         Sets().open(known)
     with pytest.raises(NotAllowedError):
-        Sets(password=b"another").open(known)
+        Sets(passwords=[b"another"]).open(known)
 
 
 def test_a_set_without_its_secret_is_damaged(sets: Sets, files: Path) -> None:
@@ -169,20 +186,12 @@ def test_a_set_without_its_secret_is_damaged(sets: Sets, files: Path) -> None:
     known = build(sets, files)
     (settings.home() / "known" / known.folder / "secret").write_bytes(b"short")
     with pytest.raises(IntegrityError, match="damaged"):
-        sets.open(known).secret(SECRET)
+        sets.open(known)
 
 
 def test_a_set_of_hashes_has_no_secret(sets: Sets) -> None:
-    def fill(builder: Builder, _: Folder) -> dict[str, object]:
-        builder.add([Record(1, md5=bytes(16))])
-        return {
-            "version": "1", "status": "notable", "form": "a list", "sources": [], "digest": "",
-            "meaning": lambda code: Category(code, "notable"),
-        }  # fmt: skip
-
-    known = sets.replace("hashes", "DC Example", fill)
-    with pytest.raises(IntegrityError):
-        sets.open(known).secret(SECRET)
+    opened = sets.open(put(sets, "hashes", [Record(1, md5=bytes(16))]))
+    assert (opened.secret, len(opened.files)) == (b"", 0)
 
 
 def test_links_and_what_is_no_file_are_not_read(sets: Sets, files: Path, tmp_path: Path) -> None:

@@ -87,6 +87,31 @@ def test_what_is_left_out_is_counted_and_said(write: Write) -> None:
         records(write(json.dumps([entries[0], entries[2]])))
 
 
+def test_kinds_without_end_that_are_left_out_are_counted_together(write: Write) -> None:
+    common = [indicator("HASH_TMK", "x")] * 3 + [indicator(should_delete=True)] * 2
+    others = [indicator(f"KIND_{number}", "x") for number in range(3_000)]
+    late = [indicator("KIND_2999", "x")] * 9  # common, but the kinds that are counted apart are those that came first
+    reading = open_set(write(json.dumps([*common, *others, *late, indicator()])))
+    assert len(list(reading.records)) == 1
+    assert reading.form == (
+        "ThreatExchange JSON, left out: 3 HASH_TMK, 2 withdrawn, 1 KIND_0, 1 KIND_1, 1 KIND_2, 3,006 of other kinds"
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{"indicator":"%s","type":"HASH_PDQ","type":"HASH_SHA256"}',
+        '{"indicator":"%s","type":"HASH_PDQ","status":"MALICIOUS","status":"NON_MALICIOUS"}',
+        '{"indicator":"%s","type":"HASH_PDQ","\\u0074ype":"HASH_SHA256"}',
+        '{"fingerprints":{"pdq":"%s","pdq":""}}',
+    ],
+)
+def test_an_entry_in_which_a_name_stands_twice_is_refused(write: Write, entry: str) -> None:
+    with pytest.raises(EvidenceError, match=r"entry 2: '(type|status|pdq)' is there twice"):
+        records(write(json.dumps(indicator()) + (entry % PDQ.hex())))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

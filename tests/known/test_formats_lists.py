@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mantlet.errors import EvidenceError
-from mantlet.known.formats import Plain, open_set
+from mantlet.known.formats import Plain, open_set, source
 from mantlet.known.formats.table import COLUMNS
 from mantlet.known.records import Record
 
@@ -108,7 +108,7 @@ def test_a_table_is_read_however_it_is_written(
         (MD5.hex(), SHA1.hex().upper(), SHA256.hex(), PDQ.hex(), "boat", "seen in Köln"),
         ("", SHA1.hex(), "", "", "", ""),
     ]
-    text = end.join(separator.join(f"{quote}{field}{quote}" for field in row) for row in rows)
+    text = end.join(separator.join(f"{quote}{field}{quote}" for field in row) for row in rows) + end
     assert records(write(byte_order_mark + text.encode())) == [
         Record(2, MD5, SHA1, SHA256, PDQ, "boat", note("seen in Köln")),
         Record(3, sha1=SHA1),
@@ -132,12 +132,60 @@ def test_columns_come_in_any_order(
         lines.append(separator.join(cells[name] for name in kept))
         details = note(words["note"]) if "note" in words else b""
         wanted.append(Record(number, **hashes, category=words.get("category"), details=details))
-    assert records(write("\n".join(lines))) == wanted
+    assert records(write("\n".join(lines) + "\n")) == wanted
 
 
 def test_a_quoted_note_may_hold_separators_quotes_and_lines(write: Write) -> None:
     path = write(f'md5,note\n{MD5.hex()},"a, ""b"";\nc"\n{MD5.hex()},d\n')
     assert records(path) == [Record(3, md5=MD5, details=note('a, "b";\nc')), Record(4, md5=MD5, details=note("d"))]
+
+
+ICSE = (
+    "MD5;SHA1;PhotoDNA;Image ID;Is distributed;Victim identified;Offender identified;Series name;"
+    "Number of submissions;File Available;Media Type;Baseline\n"
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"md5,category\n{MD5.hex()},2\n{MD5.hex()},12\n",
+        f'category;md5;note\n"12";{MD5.hex()};"seen ""here"" and\nthere"\n',
+        f"{ICSE}{MD5.hex()};{SHA1.hex()};AAEC;7;true;;;Boats;2;true;image;true\n",
+    ],
+)
+def test_a_table_cut_off_anywhere_never_changes_what_it_says(write: Write, text: str, end: str) -> None:
+    data = text.replace("\n", end).encode()
+    whole = [each.category for each in records(write(data))]
+    refused = 0
+    for cut in range(len(data)):
+        try:
+            found = records(write(data[:cut]))
+        except EvidenceError:
+            refused += 1
+            continue
+        assert data[:cut].endswith((b"\n", b"\r"))
+        assert [each.category for each in found] == whole[: len(found)]
+    assert refused > len(data) - 5
+
+
+def test_a_table_whose_last_line_is_not_ended_says_so(write: Write) -> None:
+    with pytest.raises(EvidenceError, match="line 2: it is not ended, so the file may be cut off"):
+        records(write(f"md5,category\n{MD5.hex()},1"))
+    assert records(write(f"category,md5\n1,{MD5.hex()}")) == [Record(2, md5=MD5, category="1")]
+
+
+def test_a_row_that_goes_on_for_ever_is_refused_before_it_is_in_memory(write: Write) -> None:
+    path, read = write(f"md5,note\n{MD5.hex()},a\n{MD5.hex()}" + ',"b\n"' * 1_000_000), [0]
+    with pytest.raises(EvidenceError, match=r"line 13,\d\d\d: its row is longer than 65,536 characters"):
+        list(open_set(path, progress=read.append).records)
+    assert max(read) < 2**18
+
+
+def test_rows_that_are_long_together_are_no_long_row(write: Write) -> None:
+    rows = [f'{MD5.hex()},"{"n" * 4_000}\n{"n" * 4_000}"\n' for _ in range(50)]
+    assert len(records(write("md5,note\n" + "".join(rows)))) == 50
 
 
 @pytest.mark.parametrize("digits", range(1, 64))
@@ -225,7 +273,7 @@ def test_a_line_of_gigabytes_is_refused_before_it_is_in_memory(write: Write, sta
 
 def test_progress_tells_the_bytes_read_up_to_the_last(write: Write) -> None:
     lines = [number.to_bytes(16, "big").hex() for number in range(50_000)]
-    for text in ("\n".join(lines), "md5,note\n" + "\n".join(f"{line}," for line in lines)):
+    for text in ("\n".join(lines), "md5,note\n" + "".join(f"{line},\n" for line in lines)):
         told: list[int] = []
         list(open_set(write(text), progress=told.append).records)
         assert told == sorted(told)
@@ -255,10 +303,32 @@ def test_nsrl_text_is_reference_data(write: Write) -> None:
     assert open_set(path).benign is True
 
 
-ICSE = (
-    "MD5;SHA1;PhotoDNA;Image ID;Is distributed;Victim identified;Offender identified;Series name;"
-    "Number of submissions;File Available;Media Type;Baseline\n"
-)
+def test_a_file_of_many_products_is_one_record_of_nsrl_text(write: Write) -> None:
+    head = '"SHA-1","MD5","CRC32","FileName","FileSize","ProductCode","OpSystemCode","SpecialCode"\r\n'
+    files = [(bytes([n]) * 20, bytes([n]) * 16) for n in range(3)]
+    rows = [f'"{sha1.hex()}","{md5.hex()}","","a.dll",1,{n},"362",""\r\n' for sha1, md5 in files for n in range(2_000)]
+    wanted = [Record(2 + 2_000 * n, md5=md5, sha1=sha1) for n, (sha1, md5) in enumerate(files)]
+    assert records(write(head + "".join(rows))) == wanted
+
+
+@given(st.lists(st.integers(0, 9), max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_repeats_are_left_out_as_far_as_is_remembered(monkeypatch: pytest.MonkeyPatch, files: list[int]) -> None:
+    monkeypatch.setattr(source, "REMEMBERED", 4)
+    given_ = [Record(number, md5=bytes([file]) * 16) for number, file in enumerate(files)]
+    found = list(source.unrepeated(iter(given_)))
+    for record in given_:
+        since = next((n for n in range(record.number - 1, -1, -1) if files[n] == files[record.number]), None)
+        others = set(files[since + 1 : record.number]) if since is not None else None
+        if others is None or len(others) >= 2 * 4:
+            assert record in found
+        elif len(others) < 4:
+            assert record not in found
+
+
+def test_digests_of_one_file_count_together() -> None:
+    one = [Record(1, md5=MD5), Record(2, md5=MD5, sha1=SHA1), Record(3, sha1=SHA1), Record(4, MD5, None, SHA256)]
+    assert list(source.unrepeated(iter(one))) == one
 
 
 def test_icse_takes_its_category_from_baseline(write: Write) -> None:

@@ -49,7 +49,7 @@ def test_a_code_means_what_its_profile_says(name: str, code: str | None, status:
     assert meaning.label
 
 
-@pytest.mark.parametrize("code", [None, "", "0", "5"])
+@pytest.mark.parametrize("code", [None, "", "0", "5", "00", "05", "0005"])
 def test_without_a_profile_the_codes_that_tools_swap_assert_nothing(code: str | None) -> None:
     for status in ("notable", "benign", "ungraded"):
         assert undeclared(code, status).status == "ungraded"
@@ -58,7 +58,7 @@ def test_without_a_profile_the_codes_that_tools_swap_assert_nothing(code: str | 
 def test_without_a_profile_any_other_code_is_what_the_set_is() -> None:
     meaning = undeclared("2", "notable")
     assert (meaning.status, meaning.severity, meaning.label) == ("notable", None, "category 2")
-    assert undeclared("boat", "benign").status == "benign"
+    assert [undeclared(code, "benign").status for code in ("boat", "01", "10", "50", "15")] == ["benign"] * 5
 
 
 def profile(**more: Any) -> dict[str, Any]:

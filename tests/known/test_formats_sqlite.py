@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -55,6 +56,29 @@ def test_a_kdb_holds_its_digests_as_bytes(tmp_path: Path) -> None:
     assert [each.number for each in records(path)] == [1, 2]
     assert {(each.md5, each.sha1, each.sha256) for each in records(path)} == {(MD5, None, None), (None, SHA1, SHA256)}
     assert (open_set(path).form, open_set(path).benign) == ("hash database of The Sleuth Kit", None)
+
+
+def test_nothing_of_a_set_is_written_to_the_disk(tmp_path: Path) -> None:
+    source = random.Random(3)
+    rows = [(source.randbytes(16), source.randbytes(20), source.randbytes(32)) for _ in range(60_000)]
+    path = made(tmp_path, "CREATE TABLE hashes (md5 BLOB, sha1 BLOB, sha2_256 BLOB)")
+    with sqlite3.connect(path) as database:
+        database.executemany("INSERT INTO hashes VALUES (?, ?, ?)", rows)
+    database.close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = records(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [(each.md5, each.sha1, each.sha256) for each in found] == rows
+
+
+def test_rows_that_repeat_one_file_are_one_record_wherever_they_are(tmp_path: Path) -> None:
+    source = random.Random(3)
+    others = [(source.randbytes(32).hex(), source.randbytes(20).hex(), source.randbytes(16).hex()) for _ in range(3)]
+    rows = [("INSERT INTO FILE VALUES (?, ?, ?, '', ?)", (*others[n % 3], n)) for n in range(3_000)]
+    assert [each.number for each in records(made(tmp_path, FILE, *rows))] == [1, 2, 3]
 
 
 ENDLESS = "CREATE VIEW hashes AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS md5 FROM n"

@@ -156,6 +156,61 @@ def test_the_entry_that_is_wrong_is_named(write: Write, more: dict[str, Any], sa
         records(write(hash_set(*[media()] * 1233, media(**more))))
 
 
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("Category", '"Category":0'),
+        ("Category", '"Category" : 1'),
+        ("Category", r'"\u0043ategory":0'),
+        ("MD5", f'"MD5":"{"0" * 32}"'),
+        ("SHA1", '"SHA1":null'),
+        ("HashName", '"AlternativeHashes":[{"HashName":"PDQ","HashValue":"x","HashName":"MD5"}]'),
+        ("Category", ",".join(f'"more {number}":0' for number in range(1_000)) + ',"Category":0'),
+        ("Category", f'"large":{"9" * 5_000},' + r'"\u0043ategory":0'),
+    ],
+)
+def test_an_entry_in_which_a_name_stands_twice_is_refused(write: Write, name: str, again: str) -> None:
+    text = hash_set(media(), media()).removesuffix("}]}") + f",{again}}}]}}"
+    with pytest.raises(EvidenceError, match=f"entry 2: '{name}' is there twice; nothing was imported"):
+        records(write(text))
+
+
+def test_names_with_escapes_and_many_names_are_no_repeats(write: Write) -> None:
+    entry = media(**{'a "name\\': 1, "ö": 2, **{f"more {number}": {"Category": 0} for number in range(1_000)}})
+    text = hash_set(media(), entry).removesuffix("}]}") + f',"large":{"9" * 5_000}}}]}}'
+    assert [each.category for each in records(write(text))] == ["1", "1"]
+
+
+names = st.sampled_from(["a", "b", "Tags", "é", 'q"', ":", "{", ",", r"\u0061"])
+trees = st.recursive(
+    st.sampled_from(["1", '"a"', '"a:"', "null", '"\\\\"', '"\\":"']),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]"),
+        st.lists(st.tuples(names, inner), max_size=4).map(
+            lambda each: f"{{{','.join(f'{json.dumps(name)} :{value}' for name, value in each)}}}"
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@given(trees)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_names_that_stand_twice_anywhere_are_found_and_no_others(write: Write, tree: str) -> None:
+    twice: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> None:
+        twice.extend(name for name in {name for name, _ in pairs} if [each for each, _ in pairs].count(name) > 1)
+
+    json.loads(tree, object_pairs_hook=members)
+    path = write(hash_set(media()).removesuffix("}]}") + f',"more":{tree}}}]}}')
+    if not twice:
+        assert len(records(path)) == 1
+        return
+    with pytest.raises(EvidenceError, match=r"entry 1: '.*' is there twice"):
+        records(path)
+
+
 ENTRY = json.dumps(media())
 CONTEXT = f'"@odata.context":"{NEW}/US/$metadata#Media"'
 CASES = f'"@odata.context":"{NEW}/US/$metadata#Cases"'

@@ -14,19 +14,12 @@ from numpy.typing import NDArray
 from mantlet.fingerprint.pdq import distance
 from mantlet.known import near
 from mantlet.settings import PDQ_DISTANCE
+from tests.known_sets import flipped
 
 BITS = 256
 FLAG = 8
 LARGE, SMALL = 20_000_000, 5_000
 """How many hashes choose each way of cutting them."""
-
-
-def flipped(value: bytes, bits: int, source: random.Random) -> bytes:
-    """A hash at exactly that distance."""
-    number = int.from_bytes(value)
-    for bit in source.sample(range(BITS), bits):
-        number ^= 1 << bit
-    return number.to_bytes(32)
 
 
 def index(hashes: list[bytes | None], cut: near.Tables | None) -> near.Index:
@@ -42,6 +35,11 @@ def index(hashes: list[bytes | None], cut: near.Tables | None) -> near.Index:
         places = int(cut.at[table]), int(cut.width[table]), int(cut.at[cut.other[table]])
         near.sort_table(words, held, FLAG, *places, starts[table], rows[table], others[table])
     return near.Index(words, held, FLAG, cut, starts, rows, others)
+
+
+def found(indexed: near.Index, asked: bytes, most: int = PDQ_DISTANCE) -> list[tuple[int, int]]:
+    rows, distances = indexed.search(asked, most)
+    return list(zip(rows.tolist(), distances.tolist(), strict=True))
 
 
 def by_hand(hashes: list[bytes | None], asked: bytes) -> list[tuple[int, int]]:
@@ -76,8 +74,8 @@ def test_records_are_found_up_to_the_distance_and_no_further(cut: near.Tables | 
     source = random.Random(1)
     asked = source.randbytes(32)
     hashes: list[bytes | None] = [flipped(asked, bits, source) for bits in range(BITS + 1)]
-    assert index(hashes, cut).search(asked) == [(bits, bits) for bits in range(PDQ_DISTANCE + 1)]
-    assert index(hashes, cut).search(asked, 4) == [(bits, bits) for bits in range(5)]
+    assert found(index(hashes, cut), asked) == [(bits, bits) for bits in range(PDQ_DISTANCE + 1)]
+    assert found(index(hashes, cut), asked, 4) == [(bits, bits) for bits in range(5)]
 
 
 def skewed(source: random.Random, count: int) -> list[bytes | None]:
@@ -108,7 +106,7 @@ def test_the_look_up_agrees_with_counting_bits(cut: near.Tables | None, seed: in
     there = [each for each in hashes if each is not None]
     for _ in range(10):
         asked = flipped(source.choice(there), source.randint(0, 40), source)
-        assert indexed.search(asked) == by_hand(hashes, asked)
+        assert found(indexed, asked) == by_hand(hashes, asked)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -123,14 +121,14 @@ def test_bits_apart_that_crowd_into_few_places_are_found(cut: near.Tables, seed:
             places = {(first + step * number) % BITS for number in range(PDQ_DISTANCE)}
             hashes.append((int.from_bytes(asked) ^ sum(1 << place for place in places)).to_bytes(32))
     indexed = index(hashes, cut)
-    assert [row for row, _ in indexed.search(asked)] == [row for row, _ in by_hand(hashes, asked)]
-    assert len(indexed.search(asked)) == len(hashes)
+    assert [row for row, _ in found(indexed, asked)] == [row for row, _ in by_hand(hashes, asked)]
+    assert len(found(indexed, asked)) == len(hashes)
 
 
 @pytest.mark.parametrize("cut", CUTS, ids=["whole", "small", "large"])
 def test_more_records_than_there_is_room_for_are_all_found(cut: near.Tables | None) -> None:
     hashes: list[bytes | None] = [bytes(32)] * 3000
-    assert index(hashes, cut).search(bytes(32)) == [(row, 0) for row in range(3000)]
+    assert found(index(hashes, cut), bytes(32)) == [(row, 0) for row in range(3000)]
 
 
 def test_a_wider_search_than_the_tables_allow_is_a_mistake_of_the_caller() -> None:
@@ -172,4 +170,27 @@ def test_tables_that_a_damaged_file_holds_end_no_process() -> None:
     )  # fmt: skip
     for each in hashes[:20]:
         assert each is not None
-        assert all(distance(each, hashes[row] or b"") == bits for row, bits in broken.search(each))
+        assert all(distance(each, hashes[row] or b"") == bits for row, bits in found(broken, each))
+
+
+@pytest.mark.parametrize("cut", CUTS[1:], ids=["small", "large"])
+def test_a_record_without_a_hash_is_never_found(cut: near.Tables) -> None:
+    """Not even by what stands behind the end of a table: its first row has no hash, and zeros for one."""
+    source = random.Random(8)
+    hashes: list[bytes | None] = [None, *(source.randbytes(32) for _ in range(5001))]
+    indexed = index(hashes, cut)
+    for bits in range(16):
+        asked = bytes([(1 << bits) & 0xFF, (1 << bits) >> 8]) * 2 + bytes(28)
+        assert found(indexed, asked) == by_hand(hashes, asked)
+        assert found(indexed, b"\xff\xff" + bytes(30)) == by_hand(hashes, b"\xff\xff" + bytes(30))
+
+
+def test_of_copies_without_end_only_the_nearest_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "_MOST_FOUND", 8192)
+    source = random.Random(6)
+    hashes: list[bytes | None] = [flipped(bytes(32), source.randint(1, 30), source) for _ in range(9000)]
+    for cut in CUTS:
+        got = found(index(hashes, cut), bytes(32))
+        furthest = got[-1][1]
+        assert 0 < len(got) < 9000
+        assert got == [each for each in by_hand(hashes, bytes(32)) if each[1] <= furthest]

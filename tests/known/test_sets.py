@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import stat
 import subprocess
@@ -20,7 +21,7 @@ from mantlet.known.imports import About, import_files
 from mantlet.known.lookup import Look
 from mantlet.known.records import Category, KnownSet, Match, Record
 from mantlet.known.sets import Sets
-from tests.known_sets import digest, look_up, put
+from tests.known_sets import digest, flipped, look_up, put
 
 
 def record(number: int, text: str, *which: str) -> Record:
@@ -250,14 +251,8 @@ def test_a_damaged_set_says_so(sets: Sets, name: str, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:-1])
     else:
         path.unlink()
-    looking = look_up(sets, [known])
-
-    def ask() -> None:
-        looking.exact(*(digest(each, "boat").hex() for each in ("md5", "sha1", "sha256")))
-        list(looking.near([Look("pdq", "upright", "whole", bytes(32))], {"force": "whole"}))
-
     with pytest.raises(IntegrityError, match=f"{name} is missing or damaged; import the set again"):
-        ask()
+        look_up(sets, [known])
 
 
 PASSWORD = b"a pass phrase"
@@ -265,7 +260,7 @@ PASSWORD = b"a pass phrase"
 
 @pytest.fixture
 def sealed() -> Iterator[Sets]:
-    sets = Sets(password=PASSWORD)
+    sets = Sets(passwords=[PASSWORD])
     yield sets
     sets.close()
 
@@ -278,8 +273,8 @@ def test_a_sealed_set_answers_with_its_password_alone(sealed: Sets, sets: Sets) 
     assert [(match.record, match.distance) for match in near] == [(79, 0)]
     with pytest.raises(UsageError, match="'force' is sealed; give its password by --password-file"):
         look_up(sets, [known])
-    other = Sets(password=b"another")
-    with pytest.raises(NotAllowedError, match="The password is not the one"):
+    other = Sets(passwords=[b"another"])
+    with pytest.raises(NotAllowedError, match="No password given is the one that the set .force. was sealed with"):
         look_up(other, [known])
     other.close()
 
@@ -345,29 +340,114 @@ def test_a_turned_copy_is_told_by_its_nearest_form(sets: Sets) -> None:
     assert found == [(1, "turned 90", 0, "whole")], "by the convention of the set alone, and the nearest form once"
 
 
-@pytest.mark.parametrize(
-    ("grades", "trusted"),
-    [
-        ([("A", "one"), ("A", "two"), ("A", "three")], True),
-        ([("A", "one"), ("A", "two")], False),
-        ([("A", "one"), ("A", "ONE"), ("A", "two")], False),
-        ([("A", "one"), ("A", "two"), ("B", "three")], False),
-        ([("A", "one")], False),
-    ],
-)
-def test_grades_are_trusted_when_enough_agree(sets: Sets, grades: list[tuple[str, str]], trusted: bool) -> None:
-    """Each grade in a record of its own, as from cases apart."""
+KEY, OTHER_KEY = "a" * 64, "b" * 64
+WANTED = [digest(name, "boat").hex() for name in ("md5", "sha1", "sha256")]
+
+
+def graded(sets: Sets, *grades: tuple[str, str], key: str = KEY) -> KnownSet:
+    """A set of grades of one picture: what was said, by whom."""
     records = [
         msgspec.structs.replace(
-            record(number, "boat"),
-            category=grade,
-            details=msgspec.json.encode({"grades": [{"grade": grade, "by": by}]}),
+            record(number, "boat"), category=grade, details=msgspec.json.encode({"by": by, "public_key": key})
         )
         for number, (grade, by) in enumerate(grades, start=1)
     ]
-    known = put(sets, "memory", records, form="grades")
-    wanted = [digest(name, "boat").hex() for name in ("md5", "sha1", "sha256")]
-    assert {match.trusted for match in look_up(sets, [known]).exact(*wanted)} == {trusted}
-    by_two = look_up(sets, [known], Policy(trusted_grades=2)).exact(*wanted)
-    agree = len({grade for grade, _ in grades}) == 1
-    assert {match.trusted for match in by_two} == {agree and len({by.casefold() for _, by in grades}) > 1}
+    categories = [Category("A", "notable", 1), Category("B", "notable", 2), Category("N", "benign")]
+    return put(sets, "memory", records, form="grades", categories=categories)
+
+
+def trust(sets: Sets, known: KnownSet, officers: int, *exporters: str) -> set[bool | None]:
+    found = look_up(sets, [known], Policy(trusted_grades=officers, exporters=exporters)).exact(*WANTED)
+    return {match.trusted for match in found}
+
+
+@pytest.mark.parametrize(
+    ("grades", "by_three", "by_two"),
+    [
+        ([("A", "one"), ("A", "two"), ("A", "three")], True, True),
+        ([("A", "one"), ("A", "two")], False, True),
+        ([("A", "one"), ("A", " ONE"), ("A", "two")], False, True),
+        ([("A", "PC one"), ("A", "PC  one "), ("A", "pc\u00a0ｏｎｅ")], False, False),
+        ([("A", "one"), ("A", "two"), ("B", "three")], False, False),
+        ([("A", "one")], False, False),
+    ],
+)
+def test_grades_are_trusted_when_enough_officers_agree(
+    sets: Sets, grades: list[tuple[str, str]], by_three: bool, by_two: bool
+) -> None:
+    known = graded(sets, *grades)
+    assert trust(sets, known, 3, KEY) == {by_three}
+    assert trust(sets, known, 2, KEY) == {by_two}
+
+
+def test_grades_that_somebody_unknown_exported_are_shown_and_trusted_by_nobody(sets: Sets) -> None:
+    known = graded(sets, ("A", "one"), ("A", "two"), ("A", "three"), key=OTHER_KEY)
+    assert trust(sets, known, 3, KEY) == trust(sets, known, 3) == {False}
+    assert trust(sets, known, 3, KEY, OTHER_KEY) == {True}
+
+
+def test_no_grade_makes_a_picture_benign_until_it_is_trusted(sets: Sets) -> None:
+    known = graded(sets, ("N", "one"), ("N", "two"))
+    statuses = {
+        officers: {match.status for match in look_up(sets, [known], Policy(officers, (KEY,))).exact(*WANTED)}
+        for officers in (2, 3)
+    }
+    assert statuses == {2: {"benign"}, 3: {"ungraded"}}
+    disputed = look_up(sets, [graded(sets, ("N", "one"), ("N", "two"), ("A", "three"))], Policy(2, (KEY,)))
+    found = sorted((match.category, match.status, match.trusted) for match in disputed.exact(*WANTED))
+    assert found == [("A", "notable", False), ("N", "ungraded", False), ("N", "ungraded", False)]
+
+
+def test_of_too_many_look_alikes_the_most_severe_stay(sets: Sets) -> None:
+    """More records than are kept for a content lie nearer than the one that matters."""
+    source, most = random.Random(4), settings.KNOWN_MATCHES
+    records = [Record(n + 1, pdq=flipped(bytes(32), 1 + n % 8, source), category="5") for n in range(most + 50)]
+    records.append(Record(9999, pdq=flipped(bytes(32), 30, source), category="1"))
+    known = put(sets, "force", records, categories=[Category("5", "ungraded"), Category("1", "notable", 1)])
+    found = list(look_up(sets, [known]).near([Look("pdq", "upright", "whole", bytes(32))], {"force": "whole"}))
+    assert len(found) == most
+    assert (found[0].record, found[0].distance) == (9999, 30)
+    rest = [match.distance for match in found[1:]]
+    assert rest == sorted(rest)
+
+
+def test_an_untouched_set_answers_all_that_it_would_have_after_it_was_replaced(sets: Sets) -> None:
+    hashes = [Record(n + 2, pdq=digest("sha256", str(n)), details=b"{}") for n in range(5000)]
+    looking = look_up(sets, [put(sets, "force", [record(1, "boat"), *hashes])])
+    put(sets, "force", [record(1, "kite")], version="2")
+    assert [match.record for match in looking.exact(*WANTED)] == [1]
+    near = looking.near([Look("pdq", "upright", "whole", hashes[9].pdq or b"")], {"force": "whole"})
+    assert [match.record for match in near] == [11]
+
+
+def test_a_sealed_set_is_not_replaced_by_an_open_one(sealed: Sets, sets: Sets) -> None:
+    before = put(sealed, "force", [record(1, "boat")])
+    with pytest.raises(UsageError, match="'force' is sealed: give --password-file"):
+        put(sets, "force", [record(1, "kite")])
+    assert sets.all() == [before]
+
+
+def test_what_a_sealed_set_calls_its_categories_is_sealed_too(sealed: Sets, home: Path) -> None:
+    put(sealed, "force", [msgspec.structs.replace(record(1, "boat"), category="Operation Harbour")])
+    sealed.close()
+    data = b"".join(path.read_bytes() for path in sorted((home / "known").rglob("*")) if path.is_file())
+    assert b"force" in data
+    assert b"Harbour" not in data
+
+
+def test_a_flipped_bit_is_found_by_reading_a_set_whole(sets: Sets) -> None:
+    known = put(sets, "force", [record(1, "boat")])
+    assert sets.damage(known) == ""
+    path = sets.folder / known.folder / "sha256"
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    assert sets.damage(known) == "damaged: sha256"
+    path.unlink()
+    assert sets.damage(known) == "damaged: sha256"
+
+
+@pytest.mark.parametrize("name", [seal.CHECK, "categories"])
+def test_a_sealed_set_that_lacks_a_file_is_said_to_be_damaged(sealed: Sets, name: str) -> None:
+    known = put(sealed, "force", [record(1, "boat")])
+    (sealed.folder / known.folder / name).unlink()
+    with pytest.raises(IntegrityError, match=f"{name} is missing"):
+        sealed.open(known)

@@ -122,6 +122,17 @@ def create_or_open(folder: Path, actor: Actor) -> Case:
     return case
 
 
+def refuse_output(case: Case, path: Path) -> None:
+    """Raises UsageError for a file that would lie in the case or in one of its exhibits, or replace it."""
+    wanted = path.expanduser().resolve()
+    for name, there in (
+        ("the case", case.folder),
+        *((f"exhibit {each.id}", Path(each.path)) for each in case.exhibits()),
+    ):
+        if wanted.is_relative_to(there.expanduser().resolve()):
+            raise UsageError(f"{path} lies in {name}, which is not written to; choose another place.")
+
+
 def add_exhibit(case: Case, exhibit: Exhibit) -> None:
     with case.change() as change:
         change.tx.execute(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from itertools import groupby
 from typing import Annotated, Any
 
 import msgspec
@@ -138,34 +137,22 @@ def hidden(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
 
 
 def viewed_grades(case: Case, scheme: str) -> Iterator[dict[str, Any]]:
-    """For each content with a grade of a scheme that stands: its digests, PDQ, that grade, and what each officer who
-    viewed it last said of it, as far as it was not taken back."""
+    """What each officer who viewed a content said of it last by a scheme, as far as that was not taken back: one row
+    for each officer and content, with the content's digests and PDQ."""
     rows = case.reader.execute(
         """
-        SELECT d.sha256, d.grade, d.scheme_version, d.actor, d.at, s.grade AS standing,
-            c.md5, c.sha1, c.size, c.kind, json_extract(f.value, '$') AS pdq, f.settings
-        FROM decision d JOIN standing s USING (sha256) JOIN content c USING (sha256)
+        SELECT d.sha256, c.md5, c.sha1, c.size, c.kind, json_extract(f.value, '$') AS pdq,
+            d.grade, d.scheme_version AS version, d.actor AS by, d.at
+        FROM decision d JOIN content c USING (sha256)
         LEFT JOIN finding f ON f.sha256 = d.sha256 AND f.name = 'pdq' AND f.value NOT NULL
-        WHERE d.basis = 'viewed' AND d.scheme = :scheme AND s.scheme = :scheme AND s.grade NOT NULL AND d.id IN (
+        WHERE d.basis = 'viewed' AND d.scheme = ? AND d.id IN (
             SELECT max(id) FROM decision e WHERE e.grade NOT NULL AND e.undoes IS NULL
             AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = e.id) GROUP BY sha256, actor
         ) ORDER BY d.sha256, d.id
         """,
-        {"scheme": scheme},
+        (scheme,),
     )
-    for sha256, group in groupby(rows, key=lambda row: row["sha256"]):
-        said = list(group)
-        first = said[0]
-        yield {
-            **{name: first[name] for name in ("md5", "sha1", "size", "kind", "pdq")},
-            "sha256": sha256,
-            "pdq_settings": first["settings"],
-            "grade": first["standing"],
-            "grades": [
-                {"grade": row["grade"], "version": row["scheme_version"], "by": row["actor"], "at": row["at"]}
-                for row in said
-            ],
-        }
+    return (dict(row) for row in rows)
 
 
 def schemes(case: Case) -> list[str]:

@@ -113,20 +113,30 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
         progress(len(chunk))
     _stack(case)
     counted = case.reader.execute(
-        "SELECT status, how NOT IN ('pdq', 'frames') AS exact, count(DISTINCT sha256) FROM match GROUP BY 1, 2"
+        "SELECT status, how NOT IN ('pdq', 'frames') AS exact, count(DISTINCT sha256) FROM match "
+        "WHERE set_name IN (SELECT value FROM json_each(?)) GROUP BY 1, 2",
+        (json.dumps([known.name for known in matcher.chosen]),),
     )
     counts = {f"{status} {'exact' if exact else 'near'}": number for status, exact, number in counted}
     return {"contents": len(rows), **counts}
 
 
 def sets_used(case: Case) -> list[dict[str, Any]]:
-    """Matches by set, version, way and category of the set: distinct contents."""
+    """Matches by set, version, way and category of the set: distinct contents; and the sets of the last match that
+    know nothing here (`how` None)."""
     rows = case.reader.execute(
         'SELECT set_name AS "set", version, status, how, category, count(DISTINCT sha256) AS count FROM match '
         "GROUP BY 1, 2, 3, 4, 5 ORDER BY status != 'notable', status, set_name, min(severity) IS NULL, min(severity), "
         "category, how"
     )
-    return [dict(row) for row in rows]
+    found = [dict(row) for row in rows]
+    last = case.reader.execute(
+        "SELECT payload FROM ledger WHERE chain = 'case' AND kind = 'matched' ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    looked_in = json.loads(last["payload"])["sets"] if last and last["payload"] else {}
+    nothing = {"status": None, "how": None, "category": None, "count": 0}
+    there = {row["set"] for row in found}
+    return [*found, *({"set": name, "version": looked_in[name], **nothing} for name in looked_in if name not in there)]
 
 
 def overlap(case: Case, look_up: LookUp, name: str) -> Iterator[tuple[str, list[bytes]]]:
@@ -150,12 +160,10 @@ def lacking(case: Case, name: str) -> Iterator[str]:
     return (row["sha256"] for row in rows)
 
 
-def forget(case: Case, contents: Sequence[str]) -> None:
-    """Has contents looked up again by the next match, since more was measured of them."""
-    if contents:
-        with case.change() as change:
-            change.tx.executemany("DELETE FROM matched WHERE sha256 = ?", ((sha256,) for sha256 in contents))
-            change.record("to be matched again", {"contents": len(contents)})
+def has_frames(case: Case) -> bool:
+    """Whether any clip has key frames to compare."""
+    query = "SELECT 1 FROM finding WHERE name = 'frames' AND value NOT NULL LIMIT 1"
+    return case.reader.execute(query).fetchone() is not None
 
 
 def _stack(case: Case) -> None:

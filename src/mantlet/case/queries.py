@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -44,8 +43,9 @@ FILTERS: Final = {
     "kind": "c.kind", "mime": "c.mime", "sha256": "i.sha256", "stack": "coalesce(t.stack, i.sha256)",
     "grade": "coalesce(s.grade, 'ungraded')", "basis": "s.basis", "graded_by": "iif(s.grade IS NULL, NULL, s.actor)",
 }  # fmt: skip
-_VALUES: Final[dict[str, type[StrEnum]]] = {
+_VALUES: Final[dict[str, Iterable[str]]] = {
     "recovery": Recovery, "containment": Containment, "place": Place, "kind": Kind,
+    "known": ("notable", "benign", "ungraded"), "how": ("md5", "sha1", "sha256", *NEAR),
 }  # fmt: skip
 """What some fields hold: any other value is a slip of the pen."""
 _SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
@@ -140,12 +140,12 @@ def _findings(case: Case, sha256: str) -> tuple[dict[str, Any], dict[str, str], 
 
 
 def known(case: Case, sha256: str) -> list[dict[str, Any]]:
-    """Matches of a content: exact before near, then the most severe (notable, benign, ungraded), then the nearest."""
+    """Matches of a content, the one that counts first: known notable, looks notable, known benign, the rest."""
     rows = case.reader.execute(
         'SELECT set_name AS "set", version, record, how, view, distance, convention, category, severity, status, '
-        "trusted FROM match WHERE sha256 = ? ORDER BY how IN ('pdq', 'frames'), "
-        "CASE status WHEN 'notable' THEN 0 WHEN 'benign' THEN 1 ELSE 2 END, severity IS NULL, severity, distance, "
-        "set_name, record",
+        "trusted FROM match WHERE sha256 = ? ORDER BY CASE WHEN status = 'notable' THEN how IN ('pdq', 'frames') "
+        "WHEN how IN ('pdq', 'frames') THEN 4 WHEN status = 'benign' THEN 2 ELSE 3 END, severity IS NULL, severity, "
+        "distance, set_name, record",
         (sha256,),
     )
     return [{**dict(row), "trusted": None if row["trusted"] is None else bool(row["trusted"])} for row in rows]

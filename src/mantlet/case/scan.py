@@ -109,6 +109,9 @@ class Scan:
         with self._case.change() as change:
             batch = change.next_entry
             leaves = _insert(change, batch, rows)
+            there = {content.sha256 for content in rows.contents}
+            later = {finding.sha256 for finding in rows.findings} - there  # measured on request: to be matched anew
+            change.tx.executemany("DELETE FROM matched WHERE sha256 = ?", ((sha256,) for sha256 in sorted(later)))
             for node in rows.nodes:
                 late = node.task is Task.ACQUIRE  # what is on the device first, its digest last
                 row = (node.key, late, _encode(node))

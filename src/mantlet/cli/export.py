@@ -31,6 +31,6 @@ def export(
     """
     count = grades.write(open_case(case), output, keys.actor(actor), scheme)
     if as_json:
-        print_json({"export": str(output), "format": form, "contents": count})
+        print_json({"export": str(output), "format": form, "grades": count})
     else:
-        say(f"{count:,} graded contents are in {output}; `mantlet known import {output} --name NAME` makes them known.")
+        say(f"{count:,} grades are in {output}; `mantlet known import {output} --name NAME` makes them known.")

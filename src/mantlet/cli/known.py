@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
@@ -11,18 +14,21 @@ from rich.table import Table
 from rich.text import Text
 
 from mantlet.cli.output import As, Json, PasswordFile, print_json, progress_bar, results, say
-from mantlet.errors import EvidenceError, NotAllowedError, UsageError
+from mantlet.errors import EvidenceError, IntegrityError, NotAllowedError, UsageError
 from mantlet.fingerprint import digests
 from mantlet.governance import keys, policy
 from mantlet.known import blocks, seal
 from mantlet.known.imports import About, import_files
-from mantlet.known.lookup import LookUp
-from mantlet.known.records import KnownSet
+from mantlet.known.lookup import GRADES, LookUp
+from mantlet.known.records import KnownSet, Status
 from mantlet.known.sets import Sets
 
 app = typer.Typer(no_args_is_help=True, help="Sets of known material: import, list, look up, remove.")
 
-_LONGEST_NAME = 64
+_NAME: Final = re.compile(r"\w[\w .@-]{0,63}")
+_WIDE: Final = 200
+_NO_SETS: Final = "There are no sets; `mantlet known import FILE --name NAME` makes one."
+_ORDER: Final[tuple[Status, ...]] = ("notable", "benign", "ungraded")
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What the set is called.")]
 Provenance = Annotated[
     str | None, typer.Option("--provenance", metavar="TEXT", help="Who made it, and how it came here.")
@@ -30,24 +36,26 @@ Provenance = Annotated[
 Licence = Annotated[str | None, typer.Option("--licence", metavar="TEXT", help="Under which terms it may be used.")]
 
 
-def open_sets(password_file: Path | None) -> Sets:
-    """This user's sets, with the password that opens or seals them where one is given."""
-    return Sets(password=seal.password_of(password_file) if password_file else None)
+def open_sets(password_files: list[Path] | None) -> Sets:
+    """This user's sets, with the passwords that open or seal them where any are given."""
+    return Sets(passwords=[seal.password_of(path) for path in password_files or ()])
 
 
-def look_up(names: list[str] | None, password_file: Path | None) -> LookUp:
+def look_up(names: list[str] | None, password_file: list[Path] | None) -> LookUp:
     """The sets of these names, all where none is named, open for look-ups."""
-    sets = open_sets(password_file)
-    chosen = sets.named(names or [])
-    for each in chosen if names else ():
-        if each.blocks:
-            raise UsageError(f"'{each.name}' is a set of blocks, which `mantlet triage` looks for; name another.")
-    return LookUp(sets, chosen, policy.load())
+    with closing(open_sets(password_file)) as sets:
+        chosen = sets.named(names or [])
+        for each in chosen if names else ():
+            if each.blocks:
+                raise UsageError(f"'{each.name}' is a set of blocks, which `mantlet triage` looks for; name another.")
+        return LookUp(sets, chosen, policy.load())
 
 
 @app.command("import")
 def import_set(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Told by content; several make one set.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", readable=False, help="Told by content; several make one set.")
+    ],
     name: Name,
     status: Annotated[
         Literal["notable", "benign"] | None, typer.Option("--status", help="What its records are; notable if not said.")
@@ -85,18 +93,35 @@ def import_set(
             text = f"{read / 1e6:,.0f} of {total / 1e6:,.0f} MB" if read < total else "making the tables"
             bar.update(task, total=total, completed=read, text=text)
 
-        made = import_files(sets, files, name, who, about, show)
+        with _stopped():
+            made = import_files(sets, files, name, who, about, show)
     _tell(made, as_json)
-    if made.profile is None and any(each.code in ("0", "5") for each in made.categories):
+    _warn(made, about)
+
+
+def _warn(made: KnownSet, about: About) -> None:
+    """Says what whoever imported a set may not expect of it."""
+    if made.profile is None and "ungraded" in made.statuses:
         say(
-            "Codes 0 and 5 mean opposite things in different tools: without --profile they assert nothing. "
-            "docs/reference.md lists the profiles."
+            "Codes 0 and 5 mean opposite things in different tools: without --profile they, and records without a "
+            "code, assert nothing. docs/reference.md lists the profiles."
         )
+    if made.foreign_codes:
+        codes = ", ".join(made.foreign_codes[:10])
+        say(f"The profile {made.profile} does not know the codes {codes}: such records assert nothing.")
+    if made.statuses.get("benign") and set(made.hashes) in ({"md5"}, {"sha1"}):
+        say(f"Its benign records hold {', '.join(made.hashes)} alone, which can be forged: they will match nothing.")
+    if about.convention and "pdq" not in made.hashes:
+        say("--convention says how PDQ hashes were made, and it holds none.")
+    if made.provenance and made.form == GRADES:
+        say(f"Its grades are {made.provenance}. They are trusted where policy.json names that key among its exporters.")
 
 
 @app.command("blocks")
 def import_blocks(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Files of known material, lawfully held.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", readable=False, help="Files of known material, lawfully held.")
+    ],
     name: Name,
     provenance: Provenance = None,
     licence: Licence = None,
@@ -110,7 +135,7 @@ def import_blocks(
     """
     _check(name)
     sets, who = open_sets(password_file), keys.actor(actor).name
-    with progress_bar("Reading") as (bar, task):
+    with progress_bar("Reading") as (bar, task), _stopped():
         made = blocks.build(
             sets, folders, name, who, provenance, licence,
             lambda files, size: bar.update(task, text=f"{files:,} files, {size / 1e6:,.0f} MB"),
@@ -118,41 +143,67 @@ def import_blocks(
     _tell(made, as_json)
 
 
+@contextmanager
+def _stopped() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Stopped. Nothing was imported; what was in force still is.")
+        raise
+
+
 def _check(name: str) -> None:
-    if not name.strip() or len(name) > _LONGEST_NAME:
-        raise UsageError(f"A set needs a name of 1 to {_LONGEST_NAME} characters.")
+    if not _NAME.fullmatch(name):
+        raise UsageError("A set needs a name of 1 to 64 letters, digits, spaces and . @ - _.")
 
 
 def _tell(made: KnownSet, as_json: bool) -> None:
     if as_json:
         print_json(made)
     else:
-        what = made.form if made.blocks else f"{_status(made)} records of {made.form}".strip()
-        print(f"{made.name}: {made.records:,} {what}, version {made.version}")  # noqa: T201
+        what = "" if made.blocks else f": {_statuses(made)}; by {', '.join(made.hashes)}"
+        print(f"{made.name}: {made.records:,} {_what(made)} ({made.form}){what}; version {made.version}")  # noqa: T201
 
 
-def _status(known: KnownSet) -> str:
-    """Of all its records; "" where their codes say that they differ."""
-    return known.status if {each.status for each in known.categories} == {known.status} else ""
+def _what(known: KnownSet) -> str:
+    return "blocks" if known.blocks else "record" if known.records == 1 else "records"
+
+
+def _statuses(known: KnownSet) -> str:
+    return ", ".join(f"{known.statuses[status]:,} {status}" for status in _ORDER if status in known.statuses)
 
 
 @app.command("list")
-def list_sets(as_json: Json = False) -> None:
+def list_sets(
+    check: Annotated[bool, typer.Option("--check", help="Read each set whole: is it as it was imported?")] = False,
+    as_json: Json = False,
+) -> None:
     """Lists the sets.
 
-    Example: mantlet known list
+    Example: mantlet known list --check
     """
-    sets = Sets().all()
+    with closing(Sets()) as opened:
+        sets = opened.all()
+        damage = {each.name: opened.damage(each) for each in sets} if check else {}
     if as_json:
-        print_json(sets)
-        return
+        print_json([{**msgspec.to_builtins(each), "damage": damage[each.name]} for each in sets] if check else sets)
+    else:
+        _print_sets(sets)
+    for name, what in damage.items():
+        if what:
+            say(f"Error: the set {name} is {what}; import it again.")
+    if any(damage.values()):
+        raise typer.Exit(IntegrityError.exit_code)
+
+
+def _print_sets(sets: list[KnownSet]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "status", "records", "holds", "form", "version", "imported", ""):
         table.add_column(heading, justify="right" if heading == "records" else "left", overflow="fold")
     for each in sets:
         cells = (
             each.name,
-            _status(each) or "by code",
+            "blocks" if each.blocks else _statuses(each),
             f"{each.records:,}",
             " ".join(each.hashes),
             each.form,
@@ -161,12 +212,15 @@ def list_sets(as_json: Json = False) -> None:
             "sealed" if each.salt else "",
         )
         table.add_row(*map(Text, cells))
-    results.print(table if sets else "There are no sets; `mantlet known import FILE --name NAME` makes one.")
+    width = None if results.is_terminal else _WIDE  # a name that is cut is of no use to whoever reads on
+    results.print(table if sets else _NO_SETS, width=width, markup=False)
 
 
 @app.command()
 def lookup(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to look up by their digests.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", readable=False, help="Files to look up by their digests.")
+    ],
     password_file: PasswordFile = None,
     actor: As = None,
     as_json: Json = False,
@@ -177,23 +231,33 @@ def lookup(
     """
     if not actor:
         raise NotAllowedError("A set is not an oracle: say who looks up with --as NAME; it is kept.")
-    who, sets, found = keys.actor(actor).name, open_sets(password_file), list[dict[str, Any]]()
-    looking = LookUp(sets, sets.all(), policy.load())
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                values = digests.of_stream(stream, lambda: None)
-        except OSError as error:
-            raise EvidenceError(f"{file} cannot be read: {error.strerror}.") from error
-        matches = looking.exact(values.md5, values.sha1, values.sha256)
-        sets.log_look_up(who, values.sha256, len(matches))
-        found.append({"file": str(file), "sha256": values.sha256, "known": msgspec.to_builtins(matches)})
+    who, found, unread = keys.actor(actor).name, list[dict[str, Any]](), list[str]()
+    with closing(open_sets(password_file)) as sets:
+        looking = LookUp(sets, sets.all(), policy.load())
+        if not looking.chosen:
+            raise UsageError(_NO_SETS)
+        for file in files:
+            try:
+                with file.open("rb") as stream:
+                    values = digests.of_stream(stream, lambda: None)
+            except OSError as error:
+                unread.append(f"{file} cannot be read: {error.strerror}.")
+                continue
+            matches = looking.exact(values.md5, values.sha1, values.sha256)
+            sets.log_look_up(who, values.sha256, len(matches))
+            found.append({"file": str(file), "sha256": values.sha256, "known": msgspec.to_builtins(matches)})
     if as_json:
         print_json(found)
-        return
-    for each in found:
-        names = ", ".join(f"{m['set']} record {m['record']} by {m['how']}" for m in each["known"])
-        results.print(f"{each['file']}: {names or 'in no set'}", markup=False)
+    else:
+        for each in found:
+            known = [f"{m['set']} record {m['record']} by {m['how']}: {_said(m)}" for m in each["known"]]
+            results.print(f"{each['file']}: {'; '.join(known) or 'in no set'}", markup=False)
+    if unread:
+        raise EvidenceError(" ".join(unread))
+
+
+def _said(match: dict[str, Any]) -> str:
+    return f"{match['status']}, category {match['category']}" if match["category"] else str(match["status"])
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import typer
+
 from mantlet.case.case import open_case
 from mantlet.cli.known import look_up
 from mantlet.cli.output import As, CaseFolder, Json, Known, PasswordFile, log_to, print_json, progress_bar, say
@@ -30,8 +32,9 @@ def match(
     if as_json:
         versions = {each.name: each.version for each in sets.chosen}
         print_json({**done.counts, "sets": versions, "conventions": done.conventions, "warnings": done.warnings})
-        return
-    if not sets.chosen:
-        say("There are no sets of known material; `mantlet known import FILE --name NAME` makes one.")
-    for what in ("notable exact", "notable near", "benign exact", "benign near", "ungraded exact", "ungraded near"):
-        print(f"{what}: {done.counts.get(what, 0):,} distinct pictures and clips")  # noqa: T201
+    else:
+        if not sets.chosen:
+            say("There are no sets of known material; `mantlet known import FILE --name NAME` makes one.")
+        for what in ("notable exact", "notable near", "benign exact", "benign near", "ungraded exact", "ungraded near"):
+            print(f"{what}: {done.counts.get(what, 0):,} distinct pictures and clips")  # noqa: T201
+    raise typer.Exit(int(done.out_of_reach > 0))

@@ -25,8 +25,8 @@ Known = Annotated[
     typer.Option("--known", metavar="NAME", help="A set of known material; all sets if none is named."),
 ]
 PasswordFile = Annotated[
-    Path | None,
-    typer.Option("--password-file", metavar="FILE", help="Its first line is the password of sealed sets."),
+    list[Path] | None,
+    typer.Option("--password-file", metavar="FILE", help="Its first line is the password of a sealed set."),
 ]
 
 

@@ -17,6 +17,7 @@ from mantlet.cli.known import look_up
 from mantlet.cli.output import As, Json, Known, PasswordFile, errors, log_to, print_json, progress_bar, say
 from mantlet.cli.show import print_matrix
 from mantlet.engine import scan as engine
+from mantlet.engine.known import Matched
 from mantlet.errors import MantletError
 from mantlet.governance import keys
 
@@ -45,6 +46,8 @@ def scan(
     engine.refuse_case_within(case, sources)
     opened = create_or_open(case, who)
     log_to(case)
+    if not sets.chosen:
+        say("There are no sets of known material to match with; `mantlet known import` makes one.")
     started, looked_at = time.monotonic(), 0
     with progress_bar("Scanning") as (bar, task):
 
@@ -66,21 +69,26 @@ def scan(
             )
 
         try:
-            refused, warnings = engine.scan(opened, sources, sets, workers, exhibit, reference, show)
+            refused, matched = engine.scan(opened, sources, sets, workers, exhibit, reference, show)
         except KeyboardInterrupt:
             say("Stopped. What was found is kept; the same command goes on from here.")
             raise
-    for sentence in (*warnings, *(f"Error: {error}" for error in refused)):
+    for sentence in (*matched.warnings, *(f"Error: {error}" for error in refused)):
         say(sentence)
-    if as_json:
-        print_json({"case": str(case), **queries.tally(opened), **queries.matrix(opened)})
-    elif opened.exhibits():
-        print_matrix(opened)
-        say(f"Files looked at in this run, besides what lies in them: {looked_at:,}.")
-        errors.print(f"Grade on a page: mantlet review {shlex.quote(str(case))}", markup=False)
-    code = _exit_code(opened, refused)
+    _tell(opened, matched, looked_at, as_json)
+    code = _exit_code(opened, refused) or int(matched.out_of_reach > 0)
     opened.close()
     raise typer.Exit(code)
+
+
+def _tell(case: Case, matched: Matched, looked_at: int, as_json: bool) -> None:
+    if as_json:
+        counts = {**queries.tally(case), **queries.matrix(case)}
+        print_json({"case": str(case.folder), **counts, "warnings": matched.warnings})
+    elif case.exhibits():
+        print_matrix(case)
+        say(f"Files looked at in this run, besides what lies in them: {looked_at:,}.")
+        errors.print(f"Grade on a page: mantlet review {shlex.quote(str(case.folder))}", markup=False)
 
 
 _SURE_SECONDS: Final = 3

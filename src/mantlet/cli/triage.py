@@ -26,8 +26,9 @@ _SHOWS: Final = (
     "nor who put them there."
 )
 _DOES_NOT_SAY: Final = (
-    "It does not say that the device holds nothing: not smaller amounts, not files outside the set, not changed or "
-    "re-compressed copies, not what is encrypted or compressed, not files in pieces off the sector grid."
+    "It does not say that the device holds nothing: not smaller amounts, not parts of files, not files outside the "
+    "set, not changed or re-compressed copies, not what is encrypted or compressed, not files in pieces off the sector "
+    "grid."
 )
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -50,7 +51,8 @@ def triage(
 ) -> None:
     """Looks for blocks of known files in a random sample of a device, without its file system.
 
-    Says what finding nothing means, and what it does not. Who looked is kept, so --as must be said.
+    Says what finding nothing means, and what it does not. Who looked is kept, so --as must be said. Ends with code 1
+    where some of the device could not be read.
 
     Example: mantlet triage /dev/sdb --known known-blocks --as "PC Example"
     """
@@ -65,9 +67,9 @@ def triage(
     if as_json:
         print_json(_as_json(device, chosen, found, wanted, confidence))
     else:
-        lay = f"{amount} or more of files" if wanted <= found.size else "a single block of a file"
-        for line in _in_words(device, chosen, found, lay, confidence):
+        for line in _in_words(device, chosen, found, _lay(found, _of(chosen), wanted, amount), confidence):
             results.print(line, markup=False)
+    raise typer.Exit(1 if found.unreadable else 0)
 
 
 def _chosen(sets: Sets, name: str | None) -> KnownSet:
@@ -96,9 +98,10 @@ def _searched(
                 )  # fmt: skip
     except KeyboardInterrupt:
         if found:
+            where = " in what can be read" if found.unreadable else ""
             say(
                 f"Stopped. {found.hits:,} of {found.looked_at:,} windows hold a block of the set; the chance of a miss "
-                f"is {_percent(found.chance_of_miss)} so far (seed {seed})."
+                f"is {_percent(found.chance_of_miss)} so far{where} (seed {seed})."
             )
         raise
     finally:
@@ -121,18 +124,23 @@ def _percent(share: float) -> str:
 
 
 def _size(size: int) -> str:
+    if size < 1 << 20:
+        return f"{size:,} bytes"
     return f"{size / (1 << 30):,.1f} GiB" if size >= 10 << 30 else f"{size / (1 << 20):,.1f} MiB"
 
 
 def _as_json(device: Path, known: KnownSet, found: engine.Found, amount: int, confidence: float) -> dict[str, Any]:
     low, high = found.estimate(confidence)
+    blocks = _of(known)
     return {
         "device": str(device), "size": found.size, "set": known.name, "version": known.version,
         "windows": found.windows, "planned": found.planned, "looked_at": found.looked_at,
-        "unreadable": found.unreadable, "unreadable_by_reason": found.reasons, "seed": found.seed, "amount": amount,
-        "confidence": confidence, "kept_share": engine.share(_of(known)), "chance_of_miss": found.chance_of_miss,
-        "hits": found.hits, "files": len(found.files), "first": msgspec.to_builtins(found.first),
-        "estimate": {"at_least": low, "at_most": high},
+        "unreadable": found.unreadable, "unreadable_by_reason": found.reasons, "readable_share": found.readable_share,
+        "seed": found.seed, "amount": amount, "findable": engine.findable(blocks),
+        "files_without_blocks": blocks.files_without_blocks, "bytes_without_blocks": blocks.bytes_without_blocks,
+        "kept_share": engine.share(blocks), "holding": found.holding, "confidence": confidence,
+        "chance_of_miss": found.chance_of_miss, "hits": found.hits, "files": len(found.files),
+        "first": msgspec.to_builtins(found.first), "estimate": {"at_least": low, "at_most": high},
     }  # fmt: skip
 
 
@@ -149,14 +157,18 @@ def _in_words(device: Path, known: KnownSet, found: engine.Found, lay: str, conf
         f"Set {known.name}, version {known.version}: {blocks.files:,} files; {100 * engine.share(blocks):.1f} % of "
         "their bytes are in blocks that tell them.",
     ]
-    if blocks.files_too_small:
-        lines.append(f"{blocks.files_too_small:,} of these files are smaller than a block and cannot be found so.")
+    if blocks.files_without_blocks:
+        lines.append(
+            f"{blocks.files_without_blocks:,} of the files ({_size(blocks.bytes_without_blocks)}) have no block that "
+            "tells them and cannot be found this way."
+        )
     if found.unreadable:
         why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.reasons.items()))
         lines.append(f"{found.unreadable:,} windows more could not be read ({why}): what lies there is not known.")
     if found.whole:
         lines.append("That is all of it: nothing is left to chance.")
-    return [*lines, *(_found(found, blocks, confidence) if found.hits else _nothing_found(found, lay))]
+    said = _found(found, blocks, confidence) if found.hits else _nothing_found(found, lay, confidence)
+    return [*lines, *said]
 
 
 def _found(found: engine.Found, blocks: Blocks, confidence: float) -> list[str]:
@@ -173,10 +185,22 @@ def _found(found: engine.Found, blocks: Blocks, confidence: float) -> list[str]:
     ]
 
 
-def _nothing_found(found: engine.Found, lay: str) -> list[str]:
+def _lay(found: engine.Found, blocks: Blocks, wanted: int, amount: str) -> str:
+    """What the chance of a miss is about. `amount`: how the person wrote what was `wanted`."""
+    there = engine.findable(blocks)
+    if wanted > found.size:
+        return "a single block of this set"
+    if wanted > there:
+        return f"all files of this set that can be found, whole ({_size(there)} together, less than {amount}),"
+    return f"{amount} or more of different files of this set that can be found, whole,"
+
+
+def _nothing_found(found: engine.Found, lay: str, confidence: float) -> list[str]:
     among = math.floor((1 - found.chance_of_miss) * 10_000 + 1e-6) / 100
-    return [
-        f"Nothing was found. If {lay} of this set lay there in the clear, {among:g} in 100 such searches would have "
-        "found some.",
-        _DOES_NOT_SAY,
+    where = "in the part of the device that can be read" if found.unreadable else "there"
+    lines = [
+        f"Nothing was found. If {lay} lay in the clear {where}, {among:g} in 100 such searches would have found some."
     ]
+    if found.chance_of_miss > 1 - confidence:
+        lines.append(f"That is less than the {100 * confidence:g} in 100 asked for: too much could not be read.")
+    return [*lines, _DOES_NOT_SAY]

@@ -70,6 +70,25 @@ def of_a_miss(windows: int, holding: int, drawn: int) -> float:
     return math.exp(log)
 
 
+def least_kept(files: NDArray[np.uint64], amount: int) -> int:
+    """How many blocks of a set different whole files that have `amount` bytes together hold at least, whichever they
+    are; all of them, where they have less. `files` ([n, 2]): the bytes of each and its blocks in the set, of which it
+    has one at least.
+
+    Those with the fewest for their bytes are taken first, and of the last one only what the amount takes: no choice of
+    whole files can have fewer (the bound of Dantzig, "Discrete-variable extremum problems", Operations Research 5,
+    1957). Rounded down.
+    """
+    order = np.argsort(files[:, 1] / files[:, 0], kind="stable")
+    sizes, kept = np.cumsum(files[order], axis=0, dtype=np.uint64).T
+    last = int(np.searchsorted(sizes, np.uint64(amount)))
+    if last == len(order):
+        return int(kept[-1])
+    size, blocks = map(int, files[order[last]])
+    left = int(sizes[last]) - amount
+    return max(1, (int(kept[last]) * size - left * blocks) // size)
+
+
 def least_drawn(windows: int, holding: int, confidence: float) -> int:
     """How many windows must be read until the chance of a miss is at most 1 - `confidence`: all, if less never does."""
     high = 1

@@ -21,18 +21,26 @@ from mantlet.engine.measure import measure
 from mantlet.known.lookup import LookUp
 
 _STAGE: Final = "pdq-512"
+_FORMS: Final = "pdq-forms"
 _STRETCHED: Final = "512"
 _ENOUGH: Final = 5
-_MOST: Final = 50
+_MOST: Final = 100
 """Pictures known by digest on which a convention is measured: at least, at most."""
+_TELLING: Final = 10
+"""Bits that the two hashes of a picture must lie apart for it to tell anything: small pictures hash alike both ways."""
+_NEAR: Final = 16
+"""Bits at which, in the middle, a set's hashes are of a convention: ours are within 16 of the whole picture's, within 8
+of the stretched one's (docs/decisions/0013)."""
 
 
 class Matched(msgspec.Struct, frozen=True):
     """`counts`: contents looked at, and known ones by status and exact or near. `conventions`: of each set that holds
-    PDQ. `warnings`: sentences on what could not be compared as it should."""
+    PDQ. `out_of_reach`: pictures that could not be read again for it; `warnings`: sentences on what could not be
+    compared as it should."""
 
     counts: dict[str, int]
     conventions: dict[str, str]
+    out_of_reach: int
     warnings: list[str]
 
 
@@ -46,35 +54,40 @@ def match(case: Case, look_up: LookUp, workers: int, progress: Callable[[int], N
             measured[each.name] = found
         elif each.convention is None:
             warnings.append(
-                f"The set '{each.name}' does not say how its perceptual hashes were made, and knows too few pictures "
-                "of this case by digest to measure it: some look-alikes may be missed. `known import --convention` "
-                "declares it."
+                f"The set '{each.name}' does not say how its perceptual hashes were made, and what it knows of this "
+                "case by digest does not tell: some look-alikes may be missed. `known import --convention` declares it."
             )
     matcher = Matcher(look_up, measured)
     conventions = {each.name: matcher.conventions[each.name] for each in with_hashes}
-    if _STRETCHED in conventions.values() and (lacking := list(matching.lacking(case, _STAGE))):
-        away = measure(case, _STAGE, lacking, workers).out_of_reach
-        if away:
-            why = next(iter(away.values()))
-            warnings.append(f"{len(away):,} pictures could not be compared with sets of stretched ones: {why}")
-        matching.forget(case, [sha256 for sha256 in lacking if sha256 not in away])
-    return Matched(matching.match(case, matcher, progress), conventions, warnings)
+    stretched = [name for name, convention in conventions.items() if convention == _STRETCHED]
+    away: dict[str, str] = {}
+    for stage in (*([_FORMS] if with_hashes else []), *([_STAGE] if stretched else [])):
+        away |= measure(case, stage, list(matching.lacking(case, stage)), workers).out_of_reach
+    if away:
+        why = next(iter(away.values()))
+        warnings.append(f"{len(away):,} pictures could not be read again to be compared in every way: {why}")
+    if stretched and matching.has_frames(case):
+        warnings.append(f"Clips were not compared with look-alikes of {', '.join(stretched)}: only stills can be.")
+    return Matched(matching.match(case, matcher, progress), conventions, len(away), warnings)
 
 
 def _measured(case: Case, look_up: LookUp, name: str, workers: int) -> str | None:
-    """The convention that brings a set's hashes nearer to those of the pictures that it knows by digest."""
+    """The convention that brings a set's hashes near to those of the pictures that it knows by digest; None where too
+    few of them tell, or it brings none near."""
+    from mantlet.fingerprint.pdq import distance  # its compiler takes a third of a second to load
+
     known = list(islice(matching.overlap(case, look_up, name), _MOST))
     if len(known) < _ENOUGH:
         return None
     measure(case, _STAGE, [sha256 for sha256, _ in known], workers)
-    from mantlet.fingerprint.pdq import distance  # its compiler takes a third of a second to load
-
     apart: dict[str, list[int]] = {PINNED: [], _STRETCHED: []}
     for sha256, hashes in known:
-        looks = {look.convention: look for look in matching.looks_of(case, sha256) if look.view == "upright"}
-        if set(looks) == set(apart):
-            for convention, look in looks.items():
-                apart[convention].append(min(distance(look.value, value) for value in hashes))
+        looks = {look.convention: look.value for look in matching.looks_of(case, sha256) if look.view == "upright"}
+        if set(looks) == set(apart) and distance(looks[PINNED], looks[_STRETCHED]) >= _TELLING:
+            for convention, value in looks.items():
+                apart[convention].append(min(distance(value, each) for each in hashes))
     if len(apart[PINNED]) < _ENOUGH:
         return None
-    return min(apart, key=lambda convention: statistics.median(apart[convention]))
+    middle = {convention: statistics.median(bits) for convention, bits in apart.items()}
+    best = min(middle, key=lambda convention: middle[convention])
+    return best if middle[best] <= _NEAR and len(set(middle.values())) > 1 else None

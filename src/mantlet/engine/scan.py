@@ -17,7 +17,7 @@ from mantlet.case.case import Case, Exhibit, add_exhibit
 from mantlet.case.matching import Matcher
 from mantlet.engine import local
 from mantlet.engine.alone import only_scan
-from mantlet.engine.known import match
+from mantlet.engine.known import Matched, match
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
 from mantlet.evidence.container import form_of
 from mantlet.evidence.source import RawFile
@@ -80,9 +80,9 @@ def scan(
     exhibit: str | None = None,
     reference: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-) -> tuple[list[MantletError], list[str]]:
+) -> tuple[list[MantletError], Matched]:
     """Scans `sources` into the case and matches it. Returns the errors of those that could not be used, the rest being
-    done, and sentences on what could not be matched as it should.
+    done, and how the matching went.
 
     Raises:
         UsageError: an exhibit's name that cannot be, or another scan of this case is running.
@@ -118,7 +118,7 @@ def scan(
         for error in {**found, **away, **_away(case, exhibits)}.values():  # also what went away meanwhile
             if str(error) not in map(str, refused):
                 refused.append(error)
-    return refused, match(case, look_up, workers).warnings
+    return refused, match(case, look_up, workers)
 
 
 def _register(case: Case, sources: Sequence[Path], identity: str | None, reference: str | None) -> list[MantletError]:

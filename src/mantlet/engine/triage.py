@@ -15,14 +15,15 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from mantlet import settings
 from mantlet.engine import chance
 from mantlet.engine.local import Worker
 from mantlet.engine.messages import Sample, Sampled
-from mantlet.errors import EvidenceError, UsageError
+from mantlet.errors import EvidenceError, IntegrityError, UsageError
 from mantlet.evidence.container import form_of
-from mantlet.known.keyed import BLOCK, DIGEST, SECRET, SECTOR
+from mantlet.known.keyed import BLOCK, DIGEST, SECTOR
 from mantlet.known.opened import Opened
 from mantlet.known.records import Blocks
 from mantlet.types import Absent, Count, Reason, Word
@@ -46,9 +47,9 @@ class Hit(msgspec.Struct, frozen=True, order=True):
 
 
 class Found(msgspec.Struct):
-    """What a triage has found so far. Sizes in bytes; `holding`: how many windows would hold a block of the set if the
-    amount asked about lay there, 1 where the medium is smaller; `hits`: windows with such a block; `reasons`: why
-    windows were not read, and how many."""
+    """What a triage has found so far. Sizes in bytes; `holding`: how many windows at least would hold a block of the
+    set if the amount asked about lay there, 1 where the medium is smaller; `hits`: windows with such a block;
+    `reasons`: why windows were not read, and how many."""
 
     size: int
     windows: int
@@ -64,16 +65,27 @@ class Found(msgspec.Struct):
 
     @property
     def chance_of_miss(self) -> float:
-        """That a search like this finds nothing though the amount lies there. What was not read was not looked at."""
+        """That a search like this finds nothing though the amount lies in the part of the medium that can be read:
+        what lies in the rest is not known. Which windows were read of that part is left to chance alone, and it has no
+        more windows than the medium."""
         return chance.of_a_miss(self.windows, self.holding, self.looked_at)
 
     @property
     def whole(self) -> bool:
         return self.looked_at == self.windows
 
+    @property
+    def readable_share(self) -> float | None:
+        """Of the windows that were drawn, how many could be read; None before any was."""
+        drawn = self.looked_at + self.unreadable
+        return self.looked_at / drawn if drawn else None
+
     def estimate(self, confidence: float) -> tuple[int, int]:
-        """At least and at most how many bytes of the medium are blocks of the set."""
-        low, high = chance.interval(self.windows, self.looked_at, self.hits, confidence)
+        """At least and at most how many bytes of the medium are blocks of the set: as if none, or each, of the windows
+        that could not be read held one."""
+        drawn = self.looked_at + self.unreadable
+        low, _ = chance.interval(self.windows, drawn, self.hits, confidence)
+        _, high = chance.interval(self.windows, drawn, self.hits + self.unreadable, confidence)
         return low * BLOCK, high * BLOCK
 
 
@@ -82,25 +94,33 @@ def share(blocks: Blocks) -> float:
     return blocks.kept * BLOCK / blocks.bytes
 
 
-def search(path: Path, opened: Opened, amount: int, confidence: float, seed: int) -> Iterator[Found]:
-    """Samples the medium at `path` until files of the set that have `amount` bytes together would have been missed with
-    a chance of 1 - `confidence` at most; a smaller medium is read whole. Gives what was found so far, the same object,
-    after each round.
+def findable(blocks: Blocks) -> int:
+    """How many bytes the files have together that have a block in the set."""
+    return blocks.bytes - blocks.bytes_without_blocks
 
-    A window that cannot be read is made up for by another, as long as there are no more such than were planned.
+
+def search(path: Path, opened: Opened, amount: int, confidence: float, seed: int) -> Iterator[Found]:
+    """Samples the medium at `path` until any different whole files of the set that have `amount` bytes together, and a
+    block in the set each, would have been missed with a chance of 1 - `confidence` at most; a smaller medium is read
+    whole. Where such files have less together, all of them are what is not to be missed. Gives what was found so far,
+    the same object, after each round.
+
+    A window that cannot be read is made up for by another, as long as there are no more such than were planned: so the
+    chance is that of the part that can be read.
 
     Raises:
         EvidenceError: the medium cannot be read.
-        UsageError: the set holds no blocks, or too few of its files' for that amount.
+        IntegrityError: the set is damaged.
+        UsageError: the set holds no blocks, or what is asked cannot be.
     """
-    blocks = _blocks(opened, amount, confidence)
+    files = _files(opened, amount, confidence)
     _check(path)
-    with closing(_Sampler(path, opened.secret(SECRET))) as sampler:
+    with closing(_Sampler(path, opened.secret)) as sampler:
         size = sampler.size()
         windows = (size - BLOCK) // SECTOR * SECTOR // BLOCK + 1 if size >= BLOCK else 0
         if not windows:
             raise EvidenceError(f"{path} is smaller than one block of {BLOCK:,} bytes; look at it by hand.")
-        holding = amount * blocks.kept // blocks.bytes if amount <= size else 1
+        holding = chance.least_kept(files, amount) if amount <= size else 1
         planned = chance.least_drawn(windows, holding, confidence) if amount <= size else windows
         found = Found(size, windows, holding, planned, seed)
         yield found
@@ -113,19 +133,22 @@ def search(path: Path, opened: Opened, amount: int, confidence: float, seed: int
             yield found
 
 
-def _blocks(opened: Opened, amount: int, confidence: float) -> Blocks:
+def _files(opened: Opened, amount: int, confidence: float) -> NDArray[np.uint64]:
+    """The bytes and blocks of the files of the set that have any."""
     known = opened.known
     if known.blocks is None:
         raise UsageError(
             f"The set '{known.name}' knows whole files, not blocks; `mantlet known blocks FOLDER --name NAME` makes a "
             "set that triage can look for."
         )
-    least = -(-known.blocks.bytes // known.blocks.kept)
-    if amount < least:
-        raise UsageError(f"So small an amount need have no block of this set; ask for {least:,} bytes or more.")
+    if amount < 1:
+        raise UsageError("The amount is 1 byte or more, such as 20MiB.")
     if not 0 < confidence < 1:
         raise UsageError("The confidence is a number between 0 and 1, such as 0.99.")
-    return known.blocks
+    files = opened.files
+    if files.sum(axis=0).tolist() != [known.blocks.bytes, known.blocks.kept]:
+        raise IntegrityError(f"The set '{known.name}' is damaged; make it again.")
+    return files[files[:, 1] > 0]
 
 
 def _check(path: Path) -> None:

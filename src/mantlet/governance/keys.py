@@ -54,8 +54,10 @@ def key_file(name: str) -> Path:
 def user_name(name: str | None = None) -> str:
     """That name, or the logged-in user's. Raises UsageError for one that could not be a file's."""
     name = name or getpass.getuser()
-    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME:
-        raise UsageError(f"'{name}' cannot be an actor's name: use letters, digits, spaces and . @ - _ (at most 64).")
+    if not _NAME.fullmatch(name) or len(name.encode()) > _LONGEST_NAME or name != " ".join(name.split()):
+        raise UsageError(
+            f"'{name}' cannot be an actor's name: use letters, digits, single spaces and . @ - _ (at most 64)."
+        )
     return name
 
 

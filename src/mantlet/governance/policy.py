@@ -5,6 +5,8 @@ Every yes and no has a reason that can be shown.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from mantlet import settings
@@ -16,9 +18,11 @@ _LONGEST = 64 * 1024
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`trusted_grades`: how many officers must have graded a picture alike, each for themselves, before the grade is
-    trusted in another case. At least 2: one officer's alone never is. 3 is what CAID asks for."""
+    trusted in another case. At least 2: one officer's alone never is. 3 is what CAID asks for. `exporters`: the public
+    keys (hex, as `mantlet key show` says) of those whose exports of grades count; nobody's do until they are named."""
 
     trusted_grades: int = 3
+    exporters: tuple[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")], ...] = ()
 
     def trusts(self, officers: int) -> bool:
         return officers >= self.trusted_grades

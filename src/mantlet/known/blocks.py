@@ -1,7 +1,8 @@
 """Makes a set of block digests of known files, by which `mantlet triage` finds them without a file system.
 
-Only the set's own secret and keyed digests are kept, no name and no digest of a whole file. A file's number is its
-place among the distinct files in the order of their SHA-256: who holds the files can tell which it is, the set cannot.
+Only the set's own secret, keyed digests and of each file its size are kept, no name and no digest of a whole file. A
+file's number is its place among the distinct files in the order of their SHA-256: who holds the files can tell which it
+is, the set cannot.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def build(
             size += read.add(path)
             progress(number, size)
         order = sorted(read.sizes)
+        sizes = np.array([read.sizes[each] for each in order], np.uint64)
         kept = read.keep(builder, order)
+        kept_in.grow("files").write(np.stack([sizes, kept], axis=1).tobytes())
         digest = hashlib.sha256(b"".join(order)).hexdigest()
         return {
             "version": digest[:16],
@@ -73,10 +76,11 @@ def build(
             "provenance": provenance,
             "licence": licence,
             "blocks": Blocks(
-                files=len(order), blocks=sum(each // BLOCK for each in read.sizes.values()), kept=kept,
-                bytes=sum(read.sizes.values()), files_too_small=sum(each < BLOCK for each in read.sizes.values()),
+                files=len(order), bytes=int(sizes.sum()), blocks=int((sizes // np.uint64(BLOCK)).sum()),
+                kept=int(kept.sum()), files_without_blocks=int(np.count_nonzero(kept == 0)),
+                bytes_without_blocks=int(sizes[kept == 0].sum()),
             ),
-            "meaning": lambda code: Category(code, "notable"),
+            "meanings": lambda codes: [Category(code, "notable") for code in codes],
         }  # fmt: skip
 
     return sets.replace(name, by, fill)
@@ -120,8 +124,8 @@ class _Read:
         for place in np.flatnonzero(~says_nothing(blocks)).tolist():
             self._digests += keyed(data[place * BLOCK : (place + 1) * BLOCK], self._secret)
 
-    def keep(self, builder: Builder, order: list[bytes]) -> int:
-        """Adds the blocks that one file alone has; how often they are in it, together. Raises EvidenceError."""
+    def keep(self, builder: Builder, order: list[bytes]) -> NDArray[np.uint64]:
+        """Adds the blocks that one file alone has; how many of each file these are. Raises EvidenceError."""
         rank = {sha256: number for number, sha256 in enumerate(order, 1)}
         numbers = np.repeat(np.array([rank[each] for each in self.sizes], np.uint32), self._counts)
         digests = np.frombuffer(self._digests, np.uint8).reshape(-1, DIGEST)
@@ -131,7 +135,7 @@ class _Read:
         for at in range(0, len(first), _BATCH):
             rows = first[at : at + _BATCH]
             builder.add_blocks(numbers[rows].astype(np.uint64), digests[rows])
-        return int(often.sum())
+        return np.bincount(numbers[first] - 1, often, len(order)).astype(np.uint64)
 
 
 def _of_one_file(words: NDArray[np.uint64], numbers: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -27,12 +27,12 @@ _LONGEST_CATEGORY: Final = 200
 
 
 class Built(msgspec.Struct, frozen=True):
-    """What a folder holds: how many records, how many of each hash, the categories in the order of their numbers, and
-    how many bytes of details."""
+    """What a folder holds: how many records, how many of each hash, the categories in the order of their numbers and
+    how many records are of each, and how many bytes of details."""
 
     records: int
     hashes: dict[str, int]
-    categories: list[str | None]
+    categories: dict[str | None, int]
     details: int
 
 
@@ -46,8 +46,10 @@ class Builder:
         self._categories: dict[str | None, int] = {}
         self._details = 0
 
-    def add(self, records: Iterable[Record]) -> None:
-        source = iter(records)
+    def add(self, records: Iterable[Record], after: int = 0) -> int:
+        """Adds the records of one file; `after`: the last number of the files before, from which theirs go on, so that
+        a number names one record. Returns the last of these."""
+        source, last = iter(records), after
         while batch := list(islice(source, _BATCH)):
             if self._count + len(batch) > settings.KNOWN_RECORDS:
                 raise EvidenceError(
@@ -57,11 +59,14 @@ class Builder:
             for name in HASHES:
                 self._hash(name, [getattr(record, name) for record in batch], held)
             self._append("held", held)
-            self._append("number", np.array([record.number for record in batch], np.uint64))
-            numbers = [self._category(record.category, record.number) for record in batch]
-            self._append("category", np.array(numbers, np.uint16))
+            own = [record.number + after for record in batch]
+            last = max(last, *own)
+            self._append("number", np.array(own, np.uint64))
+            places = [self._category(record.category, record.number) for record in batch]
+            self._append("category", np.array(places, np.uint16))
             self._keep_details([record.details for record in batch])
             self._count += len(batch)
+        return last
 
     def add_blocks(self, numbers: NDArray[np.uint64], blocks: NDArray[np.uint8]) -> None:
         """Keyed digests of blocks ([m, 16]) and the number of the file that each is of."""
@@ -95,6 +100,8 @@ class Builder:
                     f"Record {number:,} brings a category too many or too long: a set has at most "
                     f"{settings.KNOWN_CATEGORIES:,}, of {_LONGEST_CATEGORY} characters; nothing was imported."
                 )
+            if not (code or "").isprintable():
+                raise EvidenceError(f"The category of record {number:,} cannot be printed; nothing was imported.")
             place = self._categories[code] = len(self._categories)
         return place
 
@@ -118,8 +125,9 @@ class Builder:
         for name, of in hashes.items():
             column = folder.open(name, np.uint8, (count, WIDTHS[name]))
             self._sort(name, of, column, held)
+        of_each = np.bincount(folder.open("category", np.uint16, (count,)), minlength=len(self._categories)).tolist()
         folder.finish()
-        return Built(count, hashes, list(self._categories), self._details)
+        return Built(count, hashes, dict(zip(self._categories, of_each, strict=True)), self._details)
 
     def _sort(self, name: str, of: int, column: NDArray[np.uint8], held: NDArray[np.uint8]) -> None:
         if name == "pdq":

@@ -6,6 +6,7 @@ Pages are read when a look-up touches them, and shared by every process that has
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -44,8 +45,9 @@ class Folder:
             self._made[name] = np.zeros(shape, kind)
         return self._made[name]
 
-    def open(self, name: str, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A column as it stands, read-only. Raises IntegrityError where it has not the size that it should."""
+    def open(self, name: str, kind: Any, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """A column as it stands, read-only; flat and of any size where no shape is given. Raises IntegrityError where
+        it has not the size that it should."""
         if name in self._made:
             return self._made[name]
         if name in self._growing:
@@ -53,7 +55,8 @@ class Folder:
         elif name in self._opened:
             return self._opened[name]
         data = self._bytes(name)
-        if len(data) != int(np.prod(shape)) * np.dtype(kind).itemsize:
+        shape = (len(data) // np.dtype(kind).itemsize,) if shape is None else shape
+        if not len(data) or len(data) != int(np.prod(shape)) * np.dtype(kind).itemsize:
             raise IntegrityError(f"{self.path / name} is missing or damaged; import the set again.")
         array: NDArray[Any] = data.view(kind).reshape(shape)
         array.flags.writeable = False
@@ -89,6 +92,19 @@ class Folder:
                 with (self.path / name).open("rb+") as file:
                     os.fsync(file.fileno())
         self.close()
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(handle)  # the names of the files too
+        finally:
+            os.close(handle)
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each file, as it lies there. Raises OSError."""
+        found = {}
+        for path in sorted(self.path.iterdir()):
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
     def close(self) -> None:
         """Lets go of every new column, finished or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,7 +12,7 @@ import msgspec
 
 from mantlet.errors import EvidenceError, UsageError
 from mantlet.known.columns import Folder
-from mantlet.known.profile import load, undeclared
+from mantlet.known.profile import Profile, load, undeclared
 from mantlet.known.records import Category, KnownSet, Status
 from mantlet.known.sets import Sets
 
@@ -59,8 +60,11 @@ def import_files(
         raise UsageError(f"'{about.convention}' is no PDQ convention; there are {' and '.join(CONVENTIONS)}.")
 
     def fill(builder: Builder, _: Folder) -> dict[str, Any]:
-        digests = [digest_of(path) for path in paths]
         before = [_state(path) for path in paths]
+        digests = [digest_of(path) for path in paths]
+        if len(set(digests)) < len(digests):
+            raise UsageError("Two of the files are the same; give each once.")
+        last = 0
         readings: list[Reading] = []
         for path in paths:
             already = sum(size for size, _ in before[: len(readings)])
@@ -68,7 +72,7 @@ def import_files(
             if readings and (reading.profiles, reading.benign) != (readings[0].profiles, readings[0].benign):
                 raise UsageError(f"{path} is {reading.form}, the first is {readings[0].form}: import them apart.")
             readings.append(reading)
-            builder.add(reading.records)
+            last = builder.add(reading.records, last)
         if [_state(path) for path in paths] != before:
             raise EvidenceError("A file changed while it was read; nothing was imported. Import it again.")
         return _described(paths, digests, readings, about)
@@ -88,13 +92,18 @@ def _described(paths: Sequence[Path], digests: list[str], readings: list[Reading
     declared = about.profile or (reading.profiles[0] if len(reading.profiles) == 1 else None)
     profile = load(declared) if declared else None
 
-    def meaning(code: str | None) -> Category:
-        if code is None and readings[0].benign is not False:
-            return Category(None, status)  # in a list without codes each line is what the whole is
-        said = profile.meaning(code) if profile else undeclared(code, status)
-        return Category(code, *msgspec.structs.astuple(said))
+    foreign: list[str] = []
 
-    marks = [digest[:16], about.plain, about.convention, profile and f"{profile.name}-{profile.version}"]
+    def meanings(codes: list[str | None]) -> list[Category]:
+        if codes == [None] and reading.benign is not False and not about.profile:
+            return [Category(None, status)]  # in a list without codes each line is what the whole is
+        said = [profile.meaning(code) if profile else undeclared(code, status) for code in codes]
+        foreign.extend(code for code in codes if code and profile and code not in {each.code for each in profile.codes})
+        return [Category(code, *msgspec.structs.astuple(each)) for code, each in zip(codes, said, strict=True)]
+
+    provenances = [about.provenance, *(each.provenance for each in readings)]
+    by_profile = profile and f"{profile.name}-{profile.version}-{_short_digest(profile)}"
+    marks = [digest[:16], about.plain, about.convention, by_profile]
     return {
         "version": "-".join(mark for mark in marks if mark),
         "status": status,
@@ -103,10 +112,16 @@ def _described(paths: Sequence[Path], digests: list[str], readings: list[Reading
         "digest": digest,
         "profile": profile and f"{profile.name} {profile.version}",
         "convention": about.convention or reading.convention,
-        "provenance": about.provenance,
+        "provenance": "; ".join(dict.fromkeys(each for each in provenances if each)) or None,
         "licence": about.licence,
-        "meaning": meaning,
+        "meanings": meanings,
+        "foreign_codes": foreign,
     }
+
+
+def _short_digest(profile: Profile) -> str:
+    """A profile that was edited makes another version of the set, whatever its own version says."""
+    return hashlib.sha256(msgspec.json.encode(profile)).hexdigest()[:8]
 
 
 def digest_of(path: Path) -> str:
@@ -123,5 +138,11 @@ def _after(already: int, progress: Callable[[int], None]) -> Callable[[int], Non
 
 
 def _state(path: Path) -> tuple[int, int]:
-    there = path.stat()
+    """Size and time of change. Raises EvidenceError for anything but a file."""
+    try:
+        there = path.stat()
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}; check the path.") from error
+    if not stat.S_ISREG(there.st_mode):
+        raise EvidenceError(f"{path} cannot be read: it is no file; give the file itself.")
     return there.st_size, there.st_mtime_ns

@@ -109,6 +109,8 @@ _ALL_OTHERS = numba.types.Array(numba.uint64, 2, "C", readonly=True)
 _LANES = np.uint64(0x0001000100010001)  # a word holds the other halves of four rows, 16 bits each
 _TOPS = np.uint64(0x8000800080008000)
 _AT_ONCE = 8  # words looked at together: their far rows need no branch each
+_ROOM = 256
+_MOST_FOUND = 1 << 20  # rows found for one question, as often as they are
 _WAITING = 1 << 14  # rows to be compared that wait for each other's memory; more than one bucket's words can add
 
 
@@ -160,6 +162,8 @@ def sort_table(
             rows[free[half]] = row
             others[free[half]] = np.uint16(_bits(words[row], other_at, 16))
             free[half] += np.uint32(1)
+    for place in range(starts[-1], len(rows)):
+        rows[place] = rows[0]  # the rest of the last word is read too: it must be of a row that has a hash
 
 
 @inner
@@ -218,8 +222,8 @@ def _search(
     starts: NDArray[np.uint32], rows: NDArray[np.uint32], others: Words, value: Words, most: int,
     found: NDArray[np.uint32], distances: NDArray[np.uint8],
 ) -> int:  # fmt: skip
-    """Puts rows within `most` bits of one hash ([4]) into `found` and their distances beside them, as far as there is
-    room; returns how many there are. A row may come more than once.
+    """Puts rows within `most` bits of one hash ([4]) into `found` and their distances beside them; returns how many
+    there are, or, where there is no room for all, some number beyond the room. A row may come more than once.
 
     A word at the edge of a bucket holds rows of the next one too: they are compared as well, which costs less than to
     leave them out.
@@ -246,6 +250,8 @@ def _search(
                     for each in range(word, stop):
                         far &= _far(others[table, each] ^ half, bias)
                     if far != _TOPS:
+                        if kept > len(found):
+                            return kept
                         number = _near_lanes(
                             others[table], word, stop, half, bias, rows[table], most_row, waiting, number
                         )
@@ -319,12 +325,15 @@ class Index(msgspec.Struct, frozen=True):
     rows: NDArray[np.uint32] | None = None
     others: NDArray[np.uint16] | None = None
 
-    def search(self, value: bytes, most: int = settings.PDQ_DISTANCE) -> list[tuple[int, int]]:
-        """Row and distance of every hash within `most` (at most 31) bits of `value` (32 bytes), the nearest first."""
+    def search(self, value: bytes, most: int = settings.PDQ_DISTANCE) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Rows and distances of every hash within `most` (at most 31) bits of `value` (32 bytes), the nearest first.
+
+        Where more than `_MOST_FOUND` are, only the nearest are given, by so many bits less that they fit: a set of
+        copies of one picture could else take any memory.
+        """
         if most > settings.PDQ_DISTANCE:
             raise ValueError(f"the tables are cut for {settings.PDQ_DISTANCE} bits at most")
-        room = 256
-        asked = np.frombuffer(value, np.uint64)
+        asked, room = np.frombuffer(value, np.uint64), _ROOM
         while True:
             found, distances = np.empty(room, np.uint32), np.empty(room, np.uint8)
             if self.starts is None or self.rows is None or self.others is None:
@@ -333,6 +342,10 @@ class Index(msgspec.Struct, frozen=True):
                 tables = (*self.cut, self.starts, self.rows, self.others.view(np.uint64))
                 there = _search(self.words, *tables, asked, most, found, distances)
             if there <= room:
-                pairs = set(zip(found[:there].tolist(), distances[:there].tolist(), strict=True))
-                return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
-            room = there
+                rows, first = np.unique(found[:there], return_index=True)
+                order = np.argsort(distances[first], kind="stable")
+                return rows[order], distances[first][order]
+            if room < _MOST_FOUND:
+                room = _MOST_FOUND
+            else:
+                most -= 1

@@ -19,7 +19,8 @@ from mantlet.known.records import Status
 from mantlet.settings import MIB
 
 _LARGEST_FILE: Final = MIB
-_NEVER_TAKEN: Final = (None, "", "0", "5")
+_NEVER_TAKEN: Final = ("", "5")
+"""Codes without their leading zeros: 0 and 5."""
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Severity = Annotated[int, Meta(ge=1, le=1000)]
@@ -49,8 +50,8 @@ class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A list of category codes; `source` says who states it."""
 
-    name: Text
-    version: Text
+    name: Annotated[str, Meta(pattern=r"\A[\w.-]{1,64}\Z")]
+    version: Annotated[str, Meta(pattern=r"\A[\w.-]{1,64}\Z")]
     title: Text
     source: Annotated[str, Meta(min_length=1, max_length=1000)]
     codes: Annotated[tuple[Code, ...], Meta(min_length=1, max_length=1000)]
@@ -73,8 +74,9 @@ def undeclared(code: str | None, status: Status) -> Meaning:
     """What a code means in a set imported without a profile: what the user says of the whole set, and no severity.
 
     None, "", "0" and "5" assert nothing, whatever the set is: one of 0 and 5 is "uncategorised", and which is not said.
+    Some write them "00" and "05".
     """
-    if code in _NEVER_TAKEN:
+    if not code or code.lstrip("0") in _NEVER_TAKEN:
         return Meaning("ungraded", None, "no category" if not code else f"category {code}")
     return Meaning(status, None, f"category {code}")
 

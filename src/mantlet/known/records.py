@@ -48,19 +48,22 @@ class Category(msgspec.Struct, frozen=True):
 
 class Blocks(msgspec.Struct, frozen=True):
     """Of a set of blocks: how many distinct files it was made from and how many bytes they have, how many whole blocks
-    these make, and how many of those are in the set; the others are too common to tell anything. A file too small for
-    one block cannot be found."""
+    these make, and how many of those are in the set; the others are too common to tell anything. A file without any,
+    as each that is too small for one, cannot be found: how many these are, and their bytes."""
 
     files: int
     bytes: int
     blocks: int
     kept: int
-    files_too_small: int
+    files_without_blocks: int
+    bytes_without_blocks: int
 
 
 class KnownSet(msgspec.Struct, frozen=True):
-    """A set in force. `version` begins with the SHA-256 of what it was imported from, `digest`; `hashes` counts its
-    records by what they hold; `folder` is where its columns lie, `salt` is there if they are sealed."""
+    """A set in force. `version` begins with the SHA-256 of what it was imported from, `digest`; `hashes` and `statuses`
+    count its records by what they hold and are; `folder` is where its columns lie, `files` the
+    SHA-256 of each; `salt` is there if they are sealed. `foreign_codes`: those that the profile does not know, of a
+    set that is not sealed. What is here lies in the clear for a sealed set too."""
 
     name: str
     version: str
@@ -72,14 +75,16 @@ class KnownSet(msgspec.Struct, frozen=True):
     imported_by: str
     records: int
     hashes: dict[str, int]
-    categories: list[Category]
+    statuses: dict[Status, int]
     details: int
     folder: str
+    files: dict[str, str]
     salt: str | None = None
     profile: str | None = None
     convention: str | None = None
     provenance: str | None = None
     licence: str | None = None
+    foreign_codes: list[str] = []
     blocks: Blocks | None = None
 
 

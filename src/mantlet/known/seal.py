@@ -70,7 +70,10 @@ def read(path: Path, key: bytes) -> bytearray:
         IntegrityError: any other file that is not what was written.
     """
     cipher = AESGCM(key)
-    out = bytearray(max(0, path.stat().st_size - _PREFIX))
+    try:
+        out = bytearray(max(0, path.stat().st_size - _PREFIX))
+    except FileNotFoundError:
+        raise IntegrityError(f"{path} is missing; import the set again.") from None
     size = 0
     with path.open("rb") as file:
         prefix = file.read(_PREFIX)

@@ -10,24 +10,25 @@ from __future__ import annotations
 import fcntl
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from mantlet import settings
-from mantlet.errors import EvidenceError, UsageError
+from mantlet.errors import EvidenceError, IntegrityError, NotAllowedError, UsageError
 from mantlet.governance.ledger import now
 from mantlet.known import seal
 from mantlet.known.columns import Folder
-from mantlet.known.opened import Opened
-from mantlet.known.records import Category, KnownSet
+from mantlet.known.records import Category, KnownSet, Status
 from mantlet.store.database import Database
 
 if TYPE_CHECKING:
     from mantlet.known.build import Builder
+    from mantlet.known.opened import Opened
 
 _MIGRATIONS: Final = (
     """
@@ -53,18 +54,18 @@ _MIGRATIONS: Final = (
 )
 
 Describe = dict[str, Any]
-"""The fields of a `KnownSet` that its importer knows."""
+"""The fields of a `KnownSet` that its importer knows; `meanings` says what the codes of its records mean."""
+Meanings = Callable[[list[str | None]], list[Category]]
 
 
 class Sets:
-    """The sets of this user. `password` opens the sealed ones, and seals what is imported."""
+    """The sets of this user. `passwords` open the sealed ones; the first seals what is imported."""
 
-    def __init__(self, folder: Path | None = None, password: bytes | None = None) -> None:
+    def __init__(self, folder: Path | None = None, passwords: Sequence[bytes] = ()) -> None:
         self.folder = folder or settings.home() / "known"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._database = Database(self.folder / "known.sqlite", _MIGRATIONS)
-        self._password = password
-        self._keys: dict[str, bytes] = {}
+        self._passwords = passwords
 
     def all(self) -> list[KnownSet]:
         rows = self._database.read().execute("SELECT about FROM known_set ORDER BY name")
@@ -81,22 +82,35 @@ class Sets:
 
     def open(self, known: KnownSet) -> Opened:
         """Raises UsageError for a sealed set without its password, NotAllowedError where that is wrong, IntegrityError
-        where the set is damaged."""
-        folder = self.folder / known.folder
-        if not folder.is_dir():
-            raise UsageError(f"The set '{known.name}' was replaced or removed meanwhile; run the same command again.")
-        if known.salt is None:
-            return Opened(known, Folder(folder, None))
-        if self._password is None:
-            raise UsageError(f"The set '{known.name}' is sealed; give its password by --password-file FILE.")
-        key = self._key(known.salt)
-        seal.read(folder / seal.CHECK, key)
-        return Opened(known, Folder(folder, key))
+        where the set is damaged, as far as that shows: a large one is not read whole (`settings.KNOWN_CHECKED`)."""
+        from mantlet.known.opened import Opened  # its compiler takes a third of a second to load
 
-    def _key(self, salt: str) -> bytes:
-        if salt not in self._keys:
-            self._keys[salt] = seal.key_of(self._password or b"", salt)
-        return self._keys[salt]
+        folder = self.folder / known.folder
+        try:
+            if known.salt is None and _size(folder) <= settings.KNOWN_CHECKED and (what := self.damage(known)):
+                raise IntegrityError(f"The set '{known.name}' is {what}; import it again.")
+            return Opened(known, Folder(folder, self._key_of(known)))
+        except (IntegrityError, FileNotFoundError):
+            if known.folder in {each.folder for each in self.all()}:
+                if folder.is_dir():
+                    raise
+                raise IntegrityError(f"The files of the set '{known.name}' are gone; import it again.") from None
+            raise UsageError(
+                f"The set '{known.name}' was replaced or removed meanwhile; run the same command again."
+            ) from None
+
+    def _key_of(self, known: KnownSet) -> bytes | None:
+        """What a set was sealed with; None for one that was not."""
+        if known.salt is None:
+            return None
+        if not self._passwords:
+            raise UsageError(f"The set '{known.name}' is sealed; give its password by --password-file FILE.")
+        for password in self._passwords:
+            key = seal.key_of(password, known.salt)
+            with suppress(NotAllowedError):
+                seal.read(self.folder / known.folder / seal.CHECK, key)
+                return key
+        raise NotAllowedError(f"No password given is the one that the set '{known.name}' was sealed with.")
 
     def replace(self, name: str, by: str, fill: Callable[[Builder, Folder], Describe]) -> KnownSet:
         """Puts in force under `name` what `fill` adds to a builder, and tells of it.
@@ -105,22 +119,33 @@ class Sets:
         """
         from mantlet.known.build import Builder  # its compiler takes a third of a second to load
 
-        salt = seal.new_salt() if self._password is not None else None
+        if not self._passwords and any(each.salt for each in self.all() if each.name == name):
+            raise UsageError(f"The set '{name}' is sealed: give --password-file FILE, or remove it first.")
+        salt = seal.new_salt() if self._passwords else None
+        key = seal.key_of(self._passwords[0], salt) if salt else None
         with self._importing():
             path = self.folder / f"set-{uuid.uuid4().hex}"
             path.mkdir(mode=0o700)
-            folder = Folder(path, self._key(salt) if salt else None)
+            folder = Folder(path, key)
             try:
-                if salt:
-                    seal.write(path / seal.CHECK, b"", self._key(salt))
+                if key:
+                    seal.write(path / seal.CHECK, b"", key)
                 builder = Builder(folder)
                 described = fill(builder, folder)
                 built = builder.finish()
-                meaning: Callable[[str | None], Category] = described.pop("meaning")
+                meanings: Meanings = described.pop("meanings")
+                categories = meanings(list(built.categories))
+                if salt:
+                    described.pop("foreign_codes", None)
+                statuses: Counter[Status] = Counter()
+                for category, number in zip(categories, built.categories.values(), strict=True):
+                    statuses[category.status] += number
+                folder.grow("categories").write(msgspec.json.encode(categories))
+                folder.finish()
                 made = KnownSet(
                     name=name, imported_at=now(), imported_by=by, records=built.records, hashes=built.hashes,
-                    categories=[meaning(code) for code in built.categories], details=built.details, folder=path.name,
-                    salt=salt, **described,
+                    statuses=dict(statuses), details=built.details,
+                    folder=path.name, files=folder.digests(), salt=salt, **described,
                 )  # fmt: skip
                 with self._database.write() as tx:
                     text = msgspec.json.encode(made).decode()
@@ -149,6 +174,15 @@ class Sets:
             if path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
+    def damage(self, known: KnownSet) -> str:
+        """What of a set is no longer as it was imported, by reading all of it; "" for nothing."""
+        try:
+            found = Folder(self.folder / known.folder, None).digests()
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        wrong = sorted(name for name in {*found, *known.files} if found.get(name) != known.files.get(name))
+        return f"damaged: {', '.join(wrong)}" if wrong else ""
+
     def remove(self, name: str) -> None:
         self.named([name])
         with self._importing():
@@ -163,3 +197,7 @@ class Sets:
 
     def close(self) -> None:
         self._database.close()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -11,7 +11,7 @@ from typing import Any
 
 from mantlet import __version__
 from mantlet.case import matching, queries
-from mantlet.case.case import Case
+from mantlet.case.case import Case, refuse_output
 from mantlet.errors import UsageError
 from mantlet.governance import ledger
 from mantlet.grading import scheme
@@ -27,12 +27,15 @@ def write(case: Case, path: Path) -> None:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{path} does not end in .html, the one form of report there is yet.")
+    refuse_output(case, path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_text(render(case), encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def render(case: Case) -> str:

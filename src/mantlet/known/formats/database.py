@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mantlet.errors import plain
-from mantlet.known.formats.source import REPORT_EVERY, BadEntryError, Source, hexadecimal
+from mantlet.known.formats.source import REPORT_EVERY, BadEntryError, Source, hexadecimal, unrepeated
 from mantlet.known.records import DIGESTS, Record
 from mantlet.settings import MIB
 
@@ -43,22 +43,27 @@ def tables(source: Source) -> dict[str, list[str]]:
 
 
 def records(source: Source, table: str, columns: dict[str, str]) -> Iterator[Record]:
-    """The distinct records of a table, counted as SQLite gives them; `columns` gives the column of each digest.
+    """The records of a table, `unrepeated`, counted as SQLite gives them; `columns` gives the column of each digest.
 
-    An index that begins with these columns makes them distinct as they come (the key of NSRL's minimal set does); else
-    SQLite keeps what it has given in a temporary file. Raises BadEntryError.
+    SQLite is not asked for distinct rows: it would keep what it has given in a temporary file, in the clear. Raises
+    BadEntryError.
     """
+    return unrepeated(_rows(source, table, columns))
+
+
+def _rows(source: Source, table: str, columns: dict[str, str]) -> Iterator[Record]:
     named = ", ".join(map(_quoted, columns.values()))
     database, number = _connect(source), 0
     try:
-        for row in database.execute(f"SELECT DISTINCT {named} FROM {_quoted(table)}"):  # noqa: S608 - quoted
+        for row in database.execute(f"SELECT {named} FROM {_quoted(table)}"):  # noqa: S608 - quoted
             number += 1
             if number % REPORT_EVERY == 0:
                 # How far SQLite is in the file cannot be asked; a row takes at least its digests.
                 source.progress(min(source.size, number * 100))
-            digests = {kind: _digest(kind, value, number) for kind, value in zip(columns, row, strict=True)}
+            where = f"row {number:,}"
+            digests = {kind: _digest(kind, value, where) for kind, value in zip(columns, row, strict=True)}
             if not any(digests.values()):
-                raise BadEntryError(f"row {number:,}: it holds no hash")
+                raise BadEntryError(f"{where}: it holds no hash")
             yield Record(number, digests.get("md5"), digests.get("sha1"), digests.get("sha256"))
     except (sqlite3.Error, ValueError, OverflowError) as error:
         raise BadEntryError(f"its table {table}, after row {number:,}: {plain(error)}") from error
@@ -72,15 +77,15 @@ def digest_columns(found: list[str], named: dict[str, str]) -> dict[str, str]:
     return {kind: column for kind, column in named.items() if column in found and kind in DIGESTS}
 
 
-def _digest(kind: str, value: Any, number: int) -> bytes | None:
+def _digest(kind: str, value: Any, where: str) -> bytes | None:
     """A digest is NULL, its bytes, or its hex digits."""
     if value is None or value in ("", b""):
         return None
     if isinstance(value, bytes) and len(value) == DIGESTS[kind]:
         return value
     if isinstance(value, str):
-        return hexadecimal(kind, value, f"row {number:,}")
-    raise BadEntryError(f"row {number:,}: what stands as {kind} is none")
+        return hexadecimal(kind, value, where)
+    raise BadEntryError(f"{where}: what stands as {kind} is none")
 
 
 def _connect(source: Source) -> sqlite3.Connection:

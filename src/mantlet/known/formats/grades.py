@@ -1,12 +1,14 @@
 """What a force graded in an earlier case, as `mantlet export --format grades` writes it.
 
-The last line counts the contents, and its signature covers the SHA-256 of all before it: a file that was cut off or
-changed is refused. That the key is the exporter's is for the reader to compare; it is kept as the set's provenance.
+JSON lines: what it is, a line for each content and officer, and a last line with how many there are, the SHA-256 of all
+before it and the exporter's signature over that: a file that was cut off or changed is refused. Whose the key is stays
+with the set as its provenance; whether such grades count is for the force's policy to say.
 """
 
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -17,9 +19,17 @@ from mantlet.known.formats.source import BadEntryError, Reading, Source, details
 from mantlet.known.records import Record
 from mantlet.types import Count, Md5, Sha1, Sha256, Word
 
-_LONGEST_LINE: Final = 1024 * 1024
+ABOUT: Final = {"mantlet": "grades", "version": 1}
+BEGINNING: Final = b'{"mantlet":"grades"'
+_LAST: Final = b'{"grades":'
+_LONGEST_LINE: Final = 64 * 1024
 
 T = TypeVar("T")
+
+
+def signed(digest: str) -> bytes:
+    """What is signed: the SHA-256 (hex) of all lines but the last, and for what."""
+    return f"mantlet grades {digest}".encode()
 
 
 class _Header(msgspec.Struct):
@@ -32,36 +42,34 @@ class _Header(msgspec.Struct):
 
 
 class _Grade(msgspec.Struct):
-    grade: Word
-    version: Word
-    by: Word
-    at: Word
+    """What one officer said of one content."""
 
-
-class _Content(msgspec.Struct):
     sha256: Sha256
     md5: Md5
     sha1: Sha1
     size: Count
     kind: Word
     grade: Word
-    grades: Annotated[list[_Grade], msgspec.Meta(min_length=1)]
+    version: Word
+    by: Word
+    at: Word
     pdq: Sha256 | None = None
 
 
 class _End(msgspec.Struct):
-    contents: Count
+    grades: Count
     sha256: Sha256
     signature: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{128}\Z")]
 
 
 def fits(source: Source) -> bool:
-    return source.head.startswith(b'{"mantlet":"grades"')
+    return source.head.startswith(BEGINNING)
 
 
 def read(source: Source) -> Reading:
     header = _decoded(source.head.split(b"\n", 1)[0], _Header, 1)
-    return Reading("grades", _records(source, header), "whole", (header.scheme,), benign=False)
+    by = f"exported by {header.exported_by} with the key {header.public_key}"
+    return Reading("grades", _records(source, header), "whole", (header.scheme,), benign=False, provenance=by)
 
 
 def _records(source: Source, header: _Header) -> Iterator[Record]:
@@ -71,30 +79,30 @@ def _records(source: Source, header: _Header) -> Iterator[Record]:
             number += 1
             if end is not None:
                 raise BadEntryError(f"line {number:,}: the file goes on after its last line")
-            if line.startswith(b'{"contents":'):
+            if line.startswith(_LAST):
                 end = _decoded(line, _End, number)
                 continue
             digest.update(line)
             if number > 1:
-                yield _record(_decoded(line, _Content, number), number, header)
+                yield _record(_decoded(line, _Grade, number), number, header)
             source.progress(file.tell())
     if end is None:
         raise BadEntryError(f"line {number:,}: the file is cut off: its last line is missing")
-    signed = f"mantlet grades {end.sha256}".encode()
-    if (end.contents, end.sha256) != (number - 2, digest.hexdigest()) or not keys.verify(
-        header.public_key, signed, end.signature
+    if (end.grades, end.sha256) != (number - 2, digest.hexdigest()) or not keys.verify(
+        header.public_key, signed(end.sha256), end.signature
     ):
         raise BadEntryError(f"line {number:,}: the file was changed after {header.exported_by} exported it")
 
 
-def _record(content: _Content, number: int, header: _Header) -> Record:
+def _record(said: _Grade, number: int, header: _Header) -> Record:
+    if not any(unicodedata.category(character)[0] in "LN" for character in said.by):
+        raise BadEntryError(f"line {number:,}: '{said.by}' is nobody's name")
     kept = details({
-        "grades": content.grades, "case": header.case, "size": content.size, "kind": content.kind,
+        "by": said.by, "at": said.at, "case": header.case, "size": said.size, "kind": said.kind,
         "exported_by": header.exported_by, "public_key": header.public_key,
     })  # fmt: skip
-    pdq = bytes.fromhex(content.pdq) if content.pdq else None
-    md5, sha1, sha256 = (bytes.fromhex(each) for each in (content.md5, content.sha1, content.sha256))
-    return Record(number, md5, sha1, sha256, pdq, content.grade, kept)
+    md5, sha1, sha256 = (bytes.fromhex(each) for each in (said.md5, said.sha1, said.sha256))
+    return Record(number, md5, sha1, sha256, bytes.fromhex(said.pdq) if said.pdq else None, said.grade, kept)
 
 
 def _decoded(line: bytes, kind: type[T], number: int) -> T:

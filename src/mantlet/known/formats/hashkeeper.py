@@ -23,6 +23,6 @@ def read(source: Source) -> Reading:
     return Reading("HashKeeper", _records(source, rows.places(columns, md5="hash")))
 
 
-def _records(source: Source, places: list[tuple[int, str, int]]) -> Iterator[Record]:
-    for number, row in rows.rows(source, "replace"):
+def _records(source: Source, places: rows.Places) -> Iterator[Record]:
+    for number, row in rows.rows(source, places, "replace"):
         yield Record(number, *rows.hashes(number, row, places))

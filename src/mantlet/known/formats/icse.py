@@ -38,7 +38,7 @@ def _records(source: Source, columns: list[str]) -> Iterator[Record]:
     places = rows.places(columns)
     kept = [(_KEPT[name], column) for column, name in enumerate(columns) if name in _KEPT]
     baseline = columns.index("baseline")
-    for number, row in rows.rows(source):
+    for number, row in rows.rows(source, places):
         found = rows.hashes(number, row, places)
         code = _BASELINE.get(row[baseline].strip().lower())
         if code is None:

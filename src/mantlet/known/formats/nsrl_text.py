@@ -1,6 +1,7 @@
 """NSRLFile.txt of the RDS before version 3: CSV with SHA-1 and MD5 (NIST, "Data Formats of the NSRL RDS").
 
-Reference data of software that is known, so benign here; a file that many products hold is there many times.
+Reference data of software that is known, so benign here. A file that many products hold is there once for each, one
+after the other, since the list is sorted by SHA-1; it is taken once.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mantlet.known.formats import rows
-from mantlet.known.formats.source import Reading, Source
+from mantlet.known.formats.source import Reading, Source, unrepeated
 from mantlet.known.records import Record
 
 
@@ -18,9 +19,9 @@ def fits(source: Source) -> bool:
 
 def read(source: Source) -> Reading:
     places = rows.places(rows.header(source), sha1="sha-1")
-    return Reading("NSRL RDS 2 (text)", _records(source, places), benign=True)
+    return Reading("NSRL RDS 2 (text)", unrepeated(_records(source, places)), benign=True)
 
 
-def _records(source: Source, places: list[tuple[int, str, int]]) -> Iterator[Record]:
-    for number, row in rows.rows(source, "replace"):
+def _records(source: Source, places: rows.Places) -> Iterator[Record]:
+    for number, row in rows.rows(source, places, "replace"):
         yield Record(number, *rows.hashes(number, row, places))

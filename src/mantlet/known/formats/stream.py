@@ -8,16 +8,17 @@ where an entry ends, within limits; msgspec then decodes and checks it against i
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mantlet.compiled import kernel
+from mantlet.compiled import inner, kernel
 from mantlet.errors import plain
 from mantlet.known.formats.source import BadEntryError, Source
 from mantlet.settings import MIB
@@ -32,6 +33,8 @@ _AHEAD: Final = 1024
 _NAME: Final = msgspec.json.Decoder(str)
 _INCOMPLETE: Final = -1
 _TOO_DEEP: Final = -2
+_NAMES: Final = 512
+"""Names in an entry among which the compiled loop finds two alike; half of the slots of its table."""
 
 
 @kernel(numba.types.Array(numba.uint8, 1, "C", readonly=True), numba.int64)
@@ -61,6 +64,57 @@ def _end(data: NDArray[np.uint8], start: int) -> int:
             return at
         at += 1
     return _INCOMPLETE
+
+
+@inner
+def _seen(slots: NDArray[np.uint64], value: np.uint64) -> bool:
+    """Whether the value is in the table, which is never full; puts it there."""
+    value = max(value, np.uint64(1))  # 0 is a free slot
+    slot = value % np.uint64(len(slots))
+    while slots[slot] not in (np.uint64(0), value):
+        slot = (slot + np.uint64(1)) % np.uint64(len(slots))
+    if slots[slot] == value:
+        return True
+    slots[slot] = value
+    return False
+
+
+@kernel(numba.types.Array(numba.uint8, 1, "C", readonly=True))
+def _may_repeat(data: NDArray[np.uint8]) -> bool:
+    """Whether a name may stand twice in one object of this valid JSON: never False where one does.
+
+    Names are compared by a hash (FNV-1a) that begins with the number of their object; one with a backslash may be any.
+    """
+    inside = np.zeros(ENTRY_DEPTH + 1, np.uint64)
+    slots = np.zeros(2 * _NAMES, np.uint64)
+    depth, objects, names, in_string, escaped, value = 0, np.uint64(0), 0, False, False, np.uint64(0)
+    at = 0
+    while at < len(data):
+        byte = data[at]
+        if in_string:
+            if byte == 0x5C:
+                escaped = True
+                at += 1
+            elif byte == 0x22:
+                in_string = False
+            else:
+                value = (value ^ np.uint64(byte)) * np.uint64(0x100000001B3)
+        elif byte == 0x22:
+            in_string, escaped, value = True, False, inside[depth] ^ np.uint64(0xCBF29CE484222325)
+        elif byte in (0x7B, 0x5B):
+            depth += 1
+            objects += np.uint64(1)
+            if depth > ENTRY_DEPTH:
+                return True
+            inside[depth] = objects << np.uint64(32)
+        elif byte in (0x7D, 0x5D):
+            depth = max(depth - 1, 0)
+        elif byte == 0x3A:  # what ended last is a name
+            names += 1
+            if escaped or names > _NAMES or _seen(slots, value):
+                return True
+        at += 1
+    return False
 
 
 class Json:
@@ -151,8 +205,24 @@ class Json:
 
 
 def decode(raw: bytes, decoder: msgspec.json.Decoder[Decoded], what: str) -> Decoded:
-    """A value of the decoder's type. Raises BadEntryError."""
+    """A value of the decoder's type. Raises BadEntryError, also where a name stands twice in one object: readers differ
+    in which of the two they take (RFC 8259, 4), so one could read a category that another does not."""
     try:
-        return decoder.decode(raw)
+        value = decoder.decode(raw)
+        if _may_repeat(np.frombuffer(raw, np.uint8)):
+            _PAIRS.decode(raw.decode())
     except ValueError as error:
         raise BadEntryError(f"{what}: {plain(error)}") from error
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> None:
+    """Takes the members of an object as they stand. Raises ValueError for a name that is there twice."""
+    seen = set[str]()
+    for name, _ in pairs:
+        if name in seen:
+            raise ValueError(f"'{name[:80]}' is there twice")
+        seen.add(name)
+
+
+_PAIRS: Final = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=str)  # int() refuses numbers of 5,000 digits

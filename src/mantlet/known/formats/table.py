@@ -30,7 +30,7 @@ def read(source: Source) -> Reading:
 def _records(source: Source, columns: list[str]) -> Iterator[Record]:
     places = rows.places(columns)
     category, note = (columns.index(name) if name in columns else None for name in ("category", "note"))
-    for number, row in rows.rows(source):
+    for number, row in rows.rows(source, places):
         found = rows.hashes(number, row, places)
         code = row[category].strip() or None if category is not None else None
         words = row[note].strip() if note is not None else ""

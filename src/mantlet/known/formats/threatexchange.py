@@ -27,6 +27,9 @@ _KINDS: Final = {
     "hash_sha1": "sha1", "sha1": "sha1",
     "hash_sha256": "sha256", "sha256": "sha256",
 }  # fmt: skip
+_COUNTED: Final = 20
+"""Kinds of what is left out that are counted apart: a file may bring another with each entry."""
+_OTHERS: Final = "of other kinds"
 
 
 class _Tag(msgspec.Struct):
@@ -88,8 +91,11 @@ def _records(json: Json, reading: Reading) -> Iterator[Record]:
 
 
 def _told(counts: Counter[str]) -> str:
-    more = "" if len(counts) <= 5 else f" and {len(counts) - 5:,} more kinds"
-    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common(5)) + more
+    shown = Counter({name: count for name, count in counts.items() if name != _OTHERS}).most_common(5)
+    rest = counts.total() - sum(count for _, count in shown)
+    if rest:
+        shown.append((_OTHERS, rest))
+    return ", ".join(f"{count:,} {name}" for name, count in shown)
 
 
 def _entries(json: Json) -> Iterator[bytes]:
@@ -148,7 +154,8 @@ def _record(number: int, raw: bytes, left_out: Counter[str]) -> Record | None:
         if found.setdefault(kind, digest) != digest:
             raise BadEntryError(f"{where}: it has two {kind} that differ")
     if not found:
-        left_out[" and ".join(sorted(others))[:80] or "without a hash"] += 1
+        kinds = " and ".join(sorted(others))[:80] or "without a hash"
+        left_out[kinds if kinds in left_out or len(left_out) < _COUNTED else _OTHERS] += 1
         return None
     if others:
         kept["other_hashes"] = others
