@@ -122,7 +122,7 @@ def test_a_sealed_set_takes_its_password_in_every_command(run: Run, tmp_path: Pa
     for command in (scan, ("known", "lookup", path, "--as", "DC Example")):
         for given, code, sentence in (
             ((), 2, "The set 'force' is sealed; give its password by --password-file FILE."),
-            (("--password-file", wrong), 5, "The password is not the one that the set was sealed with."),
+            (("--password-file", wrong), 5, "No password given is the one that the set 'force' was sealed with."),
         ):
             assert run(*command, *given, code=code).err == f"Error: {sentence}\n"
     assert not case.exists()

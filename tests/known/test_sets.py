@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -244,13 +245,16 @@ def test_who_looked_up_what_is_kept(sets: Sets, home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["held", "md5", "md5.rows", "pdq", "number"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_set_says_so(sets: Sets, name: str, damage: str) -> None:
+def test_a_damaged_set_says_so(sets: Sets, name: str, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = put(sets, "force", [Record(1, md5=digest("md5", "boat"), pdq=bytes(32))])
     path = sets.folder / known.folder / name
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-1])
     else:
         path.unlink()
+    with pytest.raises(IntegrityError, match=f"'force' is damaged: {name}; import it again"):
+        look_up(sets, [known])
+    monkeypatch.setattr(settings, "KNOWN_CHECKED", 0)  # as if it were too large to be read whole
     with pytest.raises(IntegrityError, match=f"{name} is missing or damaged; import the set again"):
         look_up(sets, [known])
 
@@ -274,7 +278,7 @@ def test_a_sealed_set_answers_with_its_password_alone(sealed: Sets, sets: Sets) 
     with pytest.raises(UsageError, match="'force' is sealed; give its password by --password-file"):
         look_up(sets, [known])
     other = Sets(passwords=[b"another"])
-    with pytest.raises(NotAllowedError, match="No password given is the one that the set .force. was sealed with"):
+    with pytest.raises(NotAllowedError, match=r"No password given is the one that the set .force. was sealed with"):
         look_up(other, [known])
     other.close()
 
@@ -441,6 +445,8 @@ def test_a_flipped_bit_is_found_by_reading_a_set_whole(sets: Sets) -> None:
     path = sets.folder / known.folder / "sha256"
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
     assert sets.damage(known) == "damaged: sha256"
+    with pytest.raises(IntegrityError, match="'force' is damaged: sha256; import it again"):
+        sets.open(known)
     path.unlink()
     assert sets.damage(known) == "damaged: sha256"
 
@@ -451,3 +457,31 @@ def test_a_sealed_set_that_lacks_a_file_is_said_to_be_damaged(sealed: Sets, name
     (sealed.folder / known.folder / name).unlink()
     with pytest.raises(IntegrityError, match=f"{name} is missing"):
         sealed.open(known)
+
+
+@pytest.mark.parametrize("name", ["number", "category", "details"])
+def test_no_damage_of_a_set_too_large_to_be_read_whole_ends_but_in_a_sentence(
+    sets: Sets, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "KNOWN_CHECKED", 0)
+    known = graded(sets, ("A", "one"), ("B", "two"))
+    path = sets.folder / known.folder / name
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    with pytest.raises(IntegrityError, match="'memory' is damaged; import it again"):
+        look_up(sets, [known], Policy(2, (KEY,))).exact(*WANTED)
+
+
+def test_a_set_whose_files_are_gone_is_said_to_be_so(sets: Sets) -> None:
+    known = put(sets, "force", [record(1, "boat")])
+    shutil.rmtree(sets.folder / known.folder)
+    with pytest.raises(IntegrityError, match="The files of the set 'force' are gone; import it again"):
+        sets.open(known)
+
+
+def test_sets_sealed_under_different_passwords_are_used_together(sealed: Sets) -> None:
+    other = Sets(passwords=[b"another"])
+    one, two = put(sealed, "one", [record(1, "boat")]), put(other, "two", [record(2, "boat")])
+    both = Sets(passwords=[b"another", PASSWORD])
+    assert [match.record for match in look_up(both, [one, two]).exact(*WANTED)] == [1, 2]
+    other.close()
+    both.close()
