@@ -59,10 +59,14 @@ class Builder:
             for name in HASHES:
                 self._hash(name, [getattr(record, name) for record in batch], held)
             self._append("held", held)
-            own = [record.number + after for record in batch]
-            last = max(last, *own)
-            self._append("number", np.array(own, np.uint64))
-            places = [self._category(record.category, record.number) for record in batch]
+            own = np.array([record.number for record in batch], np.uint64) + np.uint64(after)
+            last = max(last, int(own.max()))
+            self._append("number", own)
+            known = self._categories
+            places = [
+                known[record.category] if record.category in known else self._category(record.category, record.number)
+                for record in batch
+            ]
             self._append("category", np.array(places, np.uint16))
             self._keep_details([record.details for record in batch])
             self._count += len(batch)
@@ -81,16 +85,16 @@ class Builder:
         self._folder.grow(name).write(values.tobytes())
 
     def _hash(self, name: str, values: list[bytes | None], held: NDArray[np.uint8]) -> None:
-        there = [value is not None for value in values]
-        width = WIDTHS[name]
-        if not any(there) and name not in self._hashes:
+        width, without = WIDTHS[name], values.count(None)
+        if without == len(values) and name not in self._hashes:
             return
         if name not in self._hashes:  # the records before had none
             self._hashes.add(name)
             self._folder.grow(name).write(bytes(width * self._count))
         nothing = bytes(width)
-        self._folder.grow(name).write(b"".join([value or nothing for value in values]))
-        held |= np.array(there, np.uint8) * np.uint8(FLAGS[name])
+        self._folder.grow(name).write(b"".join([value or nothing for value in values] if without else values))  # type: ignore[arg-type]
+        there = np.array([value is not None for value in values], np.uint8) if without else np.uint8(1)
+        held |= there * np.uint8(FLAGS[name])
 
     def _category(self, code: str | None, number: int) -> int:
         place = self._categories.get(code)

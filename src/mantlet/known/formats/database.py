@@ -7,7 +7,7 @@ asked, since views, virtual tables and generated columns run what the file says;
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,17 +54,20 @@ def records(source: Source, table: str, columns: dict[str, str]) -> Iterator[Rec
 def _rows(source: Source, table: str, columns: dict[str, str]) -> Iterator[Record]:
     named = ", ".join(map(_quoted, columns.values()))
     database, number = _connect(source), 0
+    slots = [(list(DIGESTS).index(kind), kind) for kind in columns]
     try:
-        for row in database.execute(f"SELECT {named} FROM {_quoted(table)}"):  # noqa: S608 - quoted
-            number += 1
-            if number % REPORT_EVERY == 0:
-                # How far SQLite is in the file cannot be asked; a row takes at least its digests.
-                source.progress(min(source.size, number * 100))
-            where = f"row {number:,}"
-            digests = {kind: _digest(kind, value, where) for kind, value in zip(columns, row, strict=True)}
-            if not any(digests.values()):
-                raise BadEntryError(f"{where}: it holds no hash")
-            yield Record(number, digests.get("md5"), digests.get("sha1"), digests.get("sha256"))
+        found = database.execute(f"SELECT {named} FROM {_quoted(table)}")  # noqa: S608 - quoted
+        while batch := found.fetchmany(REPORT_EVERY):
+            digests: list[Sequence[bytes | None]] = [[None] * len(batch)] * len(DIGESTS)
+            for (slot, kind), values in zip(slots, zip(*batch, strict=True), strict=True):
+                digests[slot] = _digests(kind, values, number + 1)
+            for md5, sha1, sha256 in zip(*digests, strict=True):
+                number += 1
+                if not (md5 or sha1 or sha256):
+                    raise BadEntryError(f"row {number:,}: it holds no hash")
+                yield Record(number, md5, sha1, sha256)
+            # How far SQLite is in the file cannot be asked; a row takes at least its digests.
+            source.progress(min(source.size, number * 100))
     except (sqlite3.Error, ValueError, OverflowError) as error:
         raise BadEntryError(f"its table {table}, after row {number:,}: {plain(error)}") from error
     finally:
@@ -77,15 +80,28 @@ def digest_columns(found: list[str], named: dict[str, str]) -> dict[str, str]:
     return {kind: column for kind, column in named.items() if column in found and kind in DIGESTS}
 
 
-def _digest(kind: str, value: Any, where: str) -> bytes | None:
+def _digests(kind: str, values: Sequence[Any], first: int) -> Sequence[bytes | None]:
+    """One column of a batch whose first row is number `first`; at once where all are hex digits as they should be."""
+    size = DIGESTS[kind]
+    if set(map(type, values)) == {str} and set(map(len, values)) == {2 * size}:
+        try:
+            whole = bytes.fromhex("".join(values))
+        except ValueError:
+            whole = b""
+        if len(whole) == size * len(values):  # fromhex would skip spaces
+            return [whole[place : place + size] for place in range(0, len(whole), size)]
+    return [_digest(kind, value, number) for number, value in enumerate(values, first)]
+
+
+def _digest(kind: str, value: Any, number: int) -> bytes | None:
     """A digest is NULL, its bytes, or its hex digits."""
     if value is None or value in ("", b""):
         return None
     if isinstance(value, bytes) and len(value) == DIGESTS[kind]:
         return value
     if isinstance(value, str):
-        return hexadecimal(kind, value, where)
-    raise BadEntryError(f"{where}: what stands as {kind} is none")
+        return hexadecimal(kind, value, f"row {number:,}")
+    raise BadEntryError(f"row {number:,}: what stands as {kind} is none")
 
 
 def _connect(source: Source) -> sqlite3.Connection:
