@@ -69,7 +69,7 @@ def ours(words: NDArray[np.uint64]) -> Callable[[list[bytes]], list[int]]:
         places = int(cut.at[table]), int(cut.width[table]), int(cut.at[cut.other[table]])
         near.sort_table(words, held, FLAG, *places, starts[table], rows[table], others[table])
     index = near.Index(words, held, FLAG, cut, starts, rows, others)
-    return lambda queries: [len(index.search(query)) for query in queries]
+    return lambda queries: [len(index.search(query)[0]) for query in queries]
 
 
 def faiss(words: NDArray[np.uint64]) -> Callable[[list[bytes]], list[int]]:

@@ -22,7 +22,7 @@ from PIL import Image
 from mantlet import settings
 from mantlet.fingerprint.pdq import pdq
 from mantlet.known import near
-from mantlet.known.build import FLAGS, WIDTHS, Builder
+from mantlet.known.build import WIDTHS, Builder
 from mantlet.known.columns import Folder
 from mantlet.known.opened import Opened
 from mantlet.known.records import Category
@@ -44,7 +44,6 @@ _ROOM: Final = 25 * GIB
 _CROPS: Final = 6
 _ASKED: Final = 2_000
 _COMPARED: Final = 200
-_PDQ_COLUMNS: Final = ("pdq", "held", "near.starts", "near.rows", "near.others")
 
 Chunks = Iterator[NDArray[np.uint8]]
 
@@ -112,7 +111,7 @@ def _asked(folder: Path, count: int, more: Callable[[], NDArray[np.uint8]], leas
     """What one set of hashes answers; whether that is within the limits."""
     opened, making = _put(folder, "pdq", (more() for _ in range(count // _CHUNK)))
     at = Path(folder / "home" / opened.known.folder)
-    mapped = sum((at / name).stat().st_size for name in _PDQ_COLUMNS)
+    mapped = sum(path.stat().st_size for path in at.iterdir())
     started = time.perf_counter()
     fresh = Sets(folder / "home")
     again = fresh.open(fresh.named(["scale"])[0])
@@ -122,7 +121,7 @@ def _asked(folder: Path, count: int, more: Callable[[], NDArray[np.uint8]], leas
     random_of = np.random.default_rng(SEED + count)
     rows = random_of.integers(0, count, _ASKED // 2).tolist()
     questions = [
-        *(_flipped(opened._column("pdq")[row], place % 32, random_of) for place, row in enumerate(rows)),
+        *(_flipped(opened._hashes["pdq"][row], place % 32, random_of) for place, row in enumerate(rows)),
         *(each.tobytes() for each in more()[: _ASKED // 2]),
     ]
     index = again._near
@@ -130,17 +129,17 @@ def _asked(folder: Path, count: int, more: Callable[[], NDArray[np.uint8]], leas
     for array in (index.words, index.starts, index.rows, index.others):
         if array is not None:
             array.reshape(-1)[:: 4096 // array.itemsize].max()  # its pages are in memory now
-    answers: list[list[tuple[int, int]]] = []
+    answers: list[tuple[NDArray[np.uint32], NDArray[np.uint8]]] = []
     order = random_of.permutation(len(questions)).tolist()
     seconds = _cpu(lambda: answers.extend(again.near(questions[place]) for place in order))
     by_place = dict(zip(order, answers, strict=True))
-    missed = sum(row not in {found for found, _ in by_place[place]} for place, row in enumerate(rows))
+    missed = sum(row not in by_place[place][0] for place, row in enumerate(rows))
     whole = near.Index(index.words, index.held, index.flag, index.cut)  # without tables: compared one by one
     differ = sum(
-        whole.search(questions[place])[: settings.KNOWN_MATCHES] != by_place[place] for place in order[:_COMPARED]
+        not all(map(np.array_equal, whole.search(questions[place]), by_place[place])) for place in order[:_COMPARED]
     )
     rate = len(questions) / seconds
-    found = sum(map(len, answers))
+    found = sum(len(rows) for rows, _ in answers)
     return (
         f"{rate:,.0f} look-ups a CPU second, {mapped / 1e9:.2f} GB mapped, open in {1000 * opening:.1f} ms, {missed} "
         f"of {len(rows):,} planted missed, {differ} of {_COMPARED} differ from the full scan, {found:,} found, made in "
@@ -153,17 +152,14 @@ def _put(folder: Path, kind: str, chunks: Iterator[Any]) -> tuple[Opened, float]
     """A set of hashes of one kind in force, each chunk the bytes of `_CHUNK` of them; seconds that it took."""
 
     def fill(builder: Builder, _: Folder) -> dict[str, Any]:
+        first = 0
         for chunk in chunks:
-            first = builder._count
-            builder._hashes.add(kind)
-            builder._append(kind, np.frombuffer(chunk, np.uint8).reshape(-1, WIDTHS[kind]))
-            builder._append("held", np.full(_CHUNK, FLAGS[kind], np.uint8))
-            builder._append("number", np.arange(first + 1, first + 1 + _CHUNK, dtype=np.uint64))
-            builder._append("category", np.full(_CHUNK, builder._category(None, 0), np.uint16))
-            builder._count += _CHUNK
+            numbers = np.arange(first + 1, first + 1 + _CHUNK, dtype=np.uint64)
+            builder.add_hashes(kind, numbers, np.frombuffer(chunk, np.uint8).reshape(-1, WIDTHS[kind]))
+            first += _CHUNK
         return {
             "version": "1", "status": "notable", "form": "by hand", "sources": [], "digest": "0" * 64,
-            "convention": "whole", "meaning": lambda code: Category(code, "notable"),
+            "convention": "whole", "meanings": lambda codes: [Category(code, "notable") for code in codes],
         }  # fmt: skip
 
     sets = Sets(folder / "home")

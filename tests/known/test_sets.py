@@ -246,7 +246,7 @@ def test_who_looked_up_what_is_kept(sets: Sets, home: Path) -> None:
 @pytest.mark.parametrize("name", ["held", "md5", "md5.rows", "pdq", "number"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_set_says_so(sets: Sets, name: str, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = put(sets, "force", [Record(1, md5=digest("md5", "boat"), pdq=bytes(32))])
+    known = put(sets, "force", [Record(7, md5=digest("md5", "boat"), pdq=bytes(32))])
     path = sets.folder / known.folder / name
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-1])
@@ -354,7 +354,7 @@ def graded(sets: Sets, *grades: tuple[str, str], key: str = KEY) -> KnownSet:
         msgspec.structs.replace(
             record(number, "boat"), category=grade, details=msgspec.json.encode({"by": by, "public_key": key})
         )
-        for number, (grade, by) in enumerate(grades, start=1)
+        for number, (grade, by) in enumerate(grades, start=2)
     ]
     categories = [Category("A", "notable", 1), Category("B", "notable", 2), Category("N", "benign")]
     return put(sets, "memory", records, form="grades", categories=categories)

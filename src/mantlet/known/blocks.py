@@ -134,7 +134,7 @@ class _Read:
             raise EvidenceError(f"No file there has a block of {BLOCK:,} bytes that tells it; nothing was imported.")
         for at in range(0, len(first), _BATCH):
             rows = first[at : at + _BATCH]
-            builder.add_blocks(numbers[rows].astype(np.uint64), digests[rows])
+            builder.add_hashes("block", numbers[rows].astype(np.uint64), digests[rows])
         return np.bincount(numbers[first] - 1, often, len(order)).astype(np.uint64)
 
 

@@ -1,6 +1,7 @@
 """Makes the columns and tables of a set from its records, in memory that does not grow with them.
 
-For each record: `number` uint64, `category` uint16 (a place in the list of categories), `held` uint8 (by the bits of
+For each record: `number` uint64 (left out where records are counted from 1), `category` uint16 (a place in the list of
+categories; left out where there is one), `held` uint8 (by the bits of
 `FLAGS`, which of the hashes below it has). `md5`, `sha1`, `sha256`, `pdq`, `block`: uint8 [n, width], zeros where a
 record has none, each there only if some record has it, with `NAME.starts` and `NAME.rows` (`known.exact`); of `pdq`
 instead `near.starts`, `near.rows` and `near.others` (`known.near`). `details`: texts end to end; `details.ends` uint64.
@@ -42,6 +43,7 @@ class Builder:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._count = 0
+        self._counted = True  # each number so far is that of its row, counted from 1
         self._hashes: set[str] = set()
         self._categories: dict[str | None, int] = {}
         self._details = 0
@@ -61,7 +63,7 @@ class Builder:
             self._append("held", held)
             own = np.array([record.number for record in batch], np.uint64) + np.uint64(after)
             last = max(last, int(own.max()))
-            self._append("number", own)
+            self._number(own)
             known = self._categories
             places = [
                 known[record.category] if record.category in known else self._category(record.category, record.number)
@@ -72,14 +74,19 @@ class Builder:
             self._count += len(batch)
         return last
 
-    def add_blocks(self, numbers: NDArray[np.uint64], blocks: NDArray[np.uint8]) -> None:
-        """Keyed digests of blocks ([m, 16]) and the number of the file that each is of."""
-        self._hashes.add("block")
-        self._append("block", blocks)
-        self._append("held", np.full(len(blocks), FLAGS["block"], np.uint8))
+    def add_hashes(self, name: str, numbers: NDArray[np.uint64], hashes: NDArray[np.uint8]) -> None:
+        """Adds records that hold nothing but one kind of hash, and no others before or after: `hashes` [m, width], and
+        the number of each record."""
+        self._hashes.add(name)
+        self._append(name, hashes)
+        self._append("held", np.full(len(hashes), FLAGS[name], np.uint8))
+        self._number(numbers)
+        self._append("category", np.full(len(hashes), self._category(None, 0), np.uint16))
+        self._count += len(hashes)
+
+    def _number(self, numbers: NDArray[np.uint64]) -> None:
+        self._counted &= bool(np.array_equal(numbers, np.arange(self._count + 1, self._count + len(numbers) + 1)))
         self._append("number", numbers)
-        self._append("category", np.full(len(blocks), self._category(None, 0), np.uint16))
-        self._count += len(blocks)
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
         self._folder.grow(name).write(values.tobytes())
@@ -130,6 +137,10 @@ class Builder:
             column = folder.open(name, np.uint8, (count, WIDTHS[name]))
             self._sort(name, of, column, held)
         of_each = np.bincount(folder.open("category", np.uint16, (count,)), minlength=len(self._categories)).tolist()
+        if self._counted:
+            folder.drop("number")
+        if len(self._categories) == 1:
+            folder.drop("category")
         folder.finish()
         return Built(count, hashes, dict(zip(self._categories, of_each, strict=True)), self._details)
 

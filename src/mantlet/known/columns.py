@@ -75,6 +75,11 @@ class Folder:
         except (OSError, ValueError):  # it is not there, or empty
             return np.empty(0, np.uint8)
 
+    def drop(self, name: str) -> None:
+        """Lets go of a column that was grown, as if it had never been."""
+        self._growing.pop(name).close()
+        (self.path / name).unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Puts every new column on the disk, to stay."""
         for name, file in self._growing.items():

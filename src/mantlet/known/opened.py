@@ -31,8 +31,8 @@ class Opened:
         self.known = known
         count = known.records
         self._held = folder.open("held", np.uint8, (count,))
-        self._numbers = folder.open("number", np.uint64, (count,))
-        self._category = folder.open("category", np.uint16, (count,))
+        self._numbers = folder.open("number", np.uint64, (count,)) if "number" in known.files else None
+        self._category = folder.open("category", np.uint16, (count,)) if "category" in known.files else None
         self._hashes = {name: folder.open(name, np.uint8, (count, WIDTHS[name])) for name in known.hashes}
         self._tables = {name: _table(folder, name, of) for name, of in known.hashes.items() if name != "pdq"}
         self._near = _index(folder, known, self._hashes["pdq"], self._held) if "pdq" in known.hashes else None
@@ -79,19 +79,20 @@ class Opened:
 
     def ranks(self, rows: NDArray[np.uint32]) -> NDArray[np.int64]:
         """How severe records are, the most severe lowest: notable by severity, then benign, then ungraded."""
-        ranks: NDArray[np.int64] = self._ranks[np.minimum(self._category[rows], len(self._ranks) - 1)]
+        places = np.zeros(len(rows), np.uint16) if self._category is None else self._category[rows]
+        ranks: NDArray[np.int64] = self._ranks[np.minimum(places, len(self._ranks) - 1)]
         return ranks
 
     def number(self, row: int) -> int:
         """Raises IntegrityError where the column was damaged."""
-        number = int(self._numbers[row])
+        number = row + 1 if self._numbers is None else int(self._numbers[row])
         if number >= 2**63:
             raise IntegrityError(f"The set '{self.known.name}' is damaged; import it again.")
         return number
 
     def category(self, row: int) -> Category:
         """Raises IntegrityError where the column was damaged."""
-        place = int(self._category[row])
+        place = 0 if self._category is None else int(self._category[row])
         if place >= len(self._categories):
             raise IntegrityError(f"The set '{self.known.name}' is damaged; import it again.")
         return self._categories[place]
