@@ -266,9 +266,9 @@ class _Form(NamedTuple):
 
 _FORMS: Final = {
     "plain MD5": _Form(_write_list, 5 * MILLION, _LISTS),
-    "CSV": _Form(_write_table, MILLION, _LISTS),
+    "CSV": _Form(_write_table, 3 * MILLION, _LISTS),
     "VICS": _Form(_write_vics, 300_000, _VICS),
-    "NSRL SQLite": _Form(_write_reference, MILLION, _LISTS),
+    "NSRL SQLite": _Form(_write_reference, 3 * MILLION, _LISTS),
 }
 
 

@@ -43,6 +43,7 @@ class Builder:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._count = 0
+        self._of_each = np.zeros(settings.KNOWN_CATEGORIES, np.int64)
         self._counted = True  # each number so far is that of its row, counted from 1
         self._hashes: set[str] = set()
         self._categories: dict[str | None, int] = {}
@@ -69,7 +70,7 @@ class Builder:
                 known[record.category] if record.category in known else self._category(record.category, record.number)
                 for record in batch
             ]
-            self._append("category", np.array(places, np.uint16))
+            self._place(np.array(places, np.uint16))
             self._keep_details([record.details for record in batch])
             self._count += len(batch)
         return last
@@ -81,8 +82,12 @@ class Builder:
         self._append(name, hashes)
         self._append("held", np.full(len(hashes), FLAGS[name], np.uint8))
         self._number(numbers)
-        self._append("category", np.full(len(hashes), self._category(None, 0), np.uint16))
+        self._place(np.full(len(hashes), self._category(None, 0), np.uint16))
         self._count += len(hashes)
+
+    def _place(self, places: NDArray[np.uint16]) -> None:
+        self._of_each += np.bincount(places, minlength=len(self._of_each))
+        self._append("category", places)
 
     def _number(self, numbers: NDArray[np.uint64]) -> None:
         self._counted &= bool(np.array_equal(numbers, np.arange(self._count + 1, self._count + len(numbers) + 1)))
@@ -136,13 +141,13 @@ class Builder:
         for name, of in hashes.items():
             column = folder.open(name, np.uint8, (count, WIDTHS[name]))
             self._sort(name, of, column, held)
-        of_each = np.bincount(folder.open("category", np.uint16, (count,)), minlength=len(self._categories)).tolist()
         if self._counted:
             folder.drop("number")
         if len(self._categories) == 1:
             folder.drop("category")
         folder.finish()
-        return Built(count, hashes, dict(zip(self._categories, of_each, strict=True)), self._details)
+        of_each = dict(zip(self._categories, self._of_each.tolist(), strict=False))
+        return Built(count, hashes, of_each, self._details)
 
     def _sort(self, name: str, of: int, column: NDArray[np.uint8], held: NDArray[np.uint8]) -> None:
         if name == "pdq":

@@ -46,7 +46,7 @@ def count(
     return np.int64(most)
 
 
-@kernel(_BYTES, _HELD, numba.uint8, numba.int64, _READ, _WRITE)
+@kernel(_BYTES, _HELD, numba.uint8, numba.int64, _WRITE, _WRITE)
 def fill(
     column: NDArray[np.uint8],
     held: NDArray[np.uint8],
@@ -56,12 +56,14 @@ def fill(
     rows: NDArray[np.uint32],
 ) -> None:
     """Puts the rows into the order that `count` made room for."""
-    free = starts[:-1].copy()
     for row in range(len(column)):
         if held[row] & flag:
             value = _prefix(column[row], bits)
-            rows[free[value]] = row
-            free[value] += np.uint32(1)
+            rows[starts[value]] = row
+            starts[value] += np.uint32(1)  # now where the next row goes, in the end where the next value begins
+    for place in range(len(starts) - 1, 0, -1):
+        starts[place] = starts[place - 1]
+    starts[0] = 0
 
 
 @kernel(_BYTES, _READ, _READ, numba.int64, _BYTES, _WRITE, _WRITE)
