@@ -15,7 +15,10 @@ STILL: dict[str, Any] = {
 
 
 def match(**change: Any) -> dict[str, Any]:
-    base = {"set": "force", "record": 3, "how": "sha256", "distance": 0, "category": "boat", "status": "notable"}
+    base = {
+        "set": "force", "record": 3, "how": "sha256", "view": "upright", "distance": 0, "category": "boat",
+        "status": "notable", "trusted": None,
+    }  # fmt: skip
     return {**base, **change}
 
 
@@ -65,3 +68,13 @@ def test_nothing_is_said_where_nothing_is_known_of_the_place() -> None:
     lost = {**STILL, "where": None, "containment": None, "recovery": {}, "copies": 0, "damaged": "damaged: cut off"}
     said = words(lost)
     assert (said["where"], said["state"], said["copies"], said["damage"]) == ("", "", "", "damaged: cut off")
+
+
+def test_how_a_copy_was_turned_and_whether_a_grade_is_trusted_is_said() -> None:
+    matches = [match(set="memory", trusted=True), match(set="other", trusted=False)]
+    matches.append(match(how="pdq", view="mirrored turned 90", distance=4, record=9))
+    assert words({**STILL, "known": matches})["known"] == [
+        "known notable: boat (memory, exact, trusted)",
+        "known notable: boat (other, exact)",
+        "looks like known notable: boat (force, distance 4, mirrored turned 90)",
+    ]
