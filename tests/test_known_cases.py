@@ -318,11 +318,64 @@ def test_an_export_is_never_written_over_evidence_a_case_or_another_file(run: Ru
     grade(case, "DC One", path, "boat")
     other.write_text("a letter")
     before = {each: each.read_bytes() for each in (path, other)}
-    for place in (path, tmp_path / "exhibit" / "new", case / "case.sqlite", other):
+    (tmp_path / "link.html").symlink_to(path)
+    (tmp_path / "elsewhere").write_bytes(b'{"mantlet":"grades"')
+    (tmp_path / "exhibit" / "link").symlink_to(tmp_path / "elsewhere")
+    places = (path, tmp_path / "exhibit" / "new", case / "case.sqlite", other, tmp_path, tmp_path / "exhibit" / "link")
+    for place in places:
         assert run("export", case, "--format", "grades", "-o", place, code=2).err.startswith("Error: ")
-    assert run("report", case, "-o", tmp_path / "exhibit" / "r.html", code=2).err.startswith("Error: ")
+    for place in (tmp_path / "exhibit" / "r.html", tmp_path / "link.html"):
+        assert run("report", case, "-o", place, code=2).err.startswith("Error: ")
+    (tmp_path / "exhibit" / "link").unlink()
     assert {each: each.read_bytes() for each in before} == before
     assert [each.name for each in (tmp_path / "exhibit").iterdir()] == ["0.jpg"]
     run("verify", case)
     for _ in range(2):  # an export may take the place of one
         run("export", case, "--format", "grades", "-o", tmp_path / "grades")
+
+
+def test_a_copy_met_again_loses_nothing_that_more_than_a_scan_had_told(run: Run, tmp_path: Path) -> None:
+    """The set was imported anew between the scans of two exhibits that hold the same pictures."""
+    paths = fill(tmp_path / "one", 2)
+    case, listed = tmp_path / "case", tmp_path / "list"
+    listed.write_text("".join(f"{stretched(path).hex()}\n" for path in paths))
+    importing = ("known", "import", listed, "--name", "force", "--hash", "pdq", "--convention", "512")
+    run(*importing)
+    run("scan", tmp_path / "one", "--case", case)
+    before = {name: [m["record"] for m in matches] for name, matches in known_of(run, case).items()}
+    assert before == {"0.jpg": [1], "1.jpg": [2]}
+    fill(tmp_path / "two", 2)
+    listed.write_text(listed.read_text() + "0f" * 32 + "\n")
+    run(*importing)
+    run("scan", tmp_path / "two", "--case", case)
+    assert {name: [m["record"] for m in matches] for name, matches in known_of(run, case).items()} == before
+    run("verify", case)
+
+
+def test_what_was_looked_in_is_in_the_report_though_nothing_was_found(run: Run, tmp_path: Path) -> None:
+    (path,) = fill(tmp_path / "exhibit", 1)
+    (tmp_path / "hit").write_text(digests(path)["sha256"])
+    (tmp_path / "none").write_text("00" * 32)
+    for name in ("hit", "none"):
+        run("known", "import", tmp_path / name, "--name", f"{name}-set")
+    run("scan", tmp_path / "exhibit", "--case", tmp_path / "case")
+    run("report", tmp_path / "case", "-o", tmp_path / "r.html")
+    report = (tmp_path / "r.html").read_text()
+    assert "hit-set" in report
+    assert "none-set" in report
+    assert report.count("looked in, nothing found") == 1
+
+
+def test_a_convention_that_could_not_be_measured_for_want_of_the_exhibit_is_told(run: Run, tmp_path: Path) -> None:
+    paths = fill(tmp_path / "exhibit", 8)
+    rows = ["sha256,pdq", *(f"{digests(path)['sha256']},{by_512(path).hex()}" for path in paths)]
+    (tmp_path / "set").write_text("\n".join(rows) + "\n")
+    run("scan", tmp_path / "exhibit", "--case", tmp_path / "case")
+    run("known", "import", tmp_path / "set", "--name", "force")
+    (tmp_path / "exhibit").rename(tmp_path / "away")
+    before = content_of(tmp_path / "case")
+    told = run("match", tmp_path / "case", code=1).err
+    assert "8 pictures could not be read again" in told
+    (tmp_path / "away").rename(tmp_path / "exhibit")
+    assert run("match", tmp_path / "case", "--json").json()["conventions"] == {"force": "512"}
+    assert content_of(tmp_path / "case") != before

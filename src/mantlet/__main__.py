@@ -9,7 +9,6 @@ import sys
 import traceback
 
 from mantlet import settings
-from mantlet.cli.output import say
 from mantlet.errors import MantletError
 
 
@@ -24,22 +23,29 @@ def main() -> None:
         gc.enable()
         app(prog_name="mantlet")
     except MantletError as error:
-        say(f"Error: {error}")
+        _say(f"Error: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:  # while it was still loading; a command says what it leaves
+    except KeyboardInterrupt:  # while it was still loading, or in a command that leaves nothing to say
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except UnicodeEncodeError:
-        say("Error: a name given is not valid UTF-8; rename it, or reach it by another path.")
+        _say("Error: a name given is not valid UTF-8; rename it, or reach it by another path.")
         sys.exit(2)
     except (OSError, sqlite3.Error) as error:
-        say(f"Error: something could not be read or written: {error}. See that the disk is there and has space.")
+        _say(f"Error: something could not be read or written: {error}. See that the disk is there and has space.")
         sys.exit(3)
     except Exception as error:  # noqa: BLE001 - the boundary around the whole program
-        say(f"Error: Mantlet has a defect: {type(error).__name__}: {error}. {_kept()}")
+        _say(f"Error: Mantlet has a defect: {type(error).__name__}: {error}. {_kept()}")
         sys.exit(70)
+
+
+def _say(sentence: str) -> None:
+    """As every command does; imported here, since each worker imports this file too."""
+    from mantlet.cli.output import say
+
+    say(sentence)
 
 
 def _kept() -> str:

@@ -59,7 +59,7 @@ def digests(folder: Path) -> Figure:
     opening = time.perf_counter() - started
 
     rows = source.integers(0, DIGESTS, _LOOK_UPS // 2)
-    there = opened._column("sha1")[rows]
+    there = opened._hashes["sha1"][rows]
     asked = np.concatenate([there, source.integers(0, 256, there.shape, np.uint8)])
     again.find("sha1", asked)  # its pages are in memory now
     together = _cpu(lambda: [again.find("sha1", asked[at : at + _AT_ONCE]) for at in range(0, len(asked), _AT_ONCE)])

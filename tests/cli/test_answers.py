@@ -100,7 +100,7 @@ def test_the_report_names_the_version_by_which_was_graded(run: Run, case: Path, 
 def test_a_look_up_answers_on_standard_output(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x")
     (tmp_path / "list").write_text("9dd4e461268c8034f5c8564e155c67a6\n")
-    assert "There are no sets" in run("known", "lookup", tmp_path / "x", "--as", "x", code=2).err
+    assert "There are no sets that know" in run("known", "lookup", tmp_path / "x", "--as", "x", code=2).err
     run("known", "import", tmp_path / "list", "--name", "force")
     result = run("known", "lookup", tmp_path / "x", tmp_path / "list", "--as", "x")
     assert result.out == f"{tmp_path / 'x'}: force record 1 by md5: notable\n{tmp_path / 'list'}: in no set\n"

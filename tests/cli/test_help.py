@@ -89,7 +89,7 @@ def case(tmp_path: Path) -> Path:
         ("known import {case}/case.sqlite --name x", 3, "nothing was imported"),
         ("known import {tmp}/none.csv --name {blank}", 2, "A set needs a name"),
         ("known lookup {case}/case.sqlite", 5, "say who looks up with --as"),
-        ("known lookup {tmp}/none --as x", 2, "There are no sets"),
+        ("known lookup {tmp}/none --as x", 2, "There are no sets that know whole files"),
         ("known remove none", 2, "There is no set 'none'"),
         ("key show Nobody", 2, "There is no key of Nobody"),
         ("key new {name}", 2, "There is a key of DC Example"),

@@ -185,12 +185,18 @@ def test_a_record_without_a_hash_is_never_found(cut: near.Tables) -> None:
         assert found(indexed, b"\xff\xff" + bytes(30)) == by_hand(hashes, b"\xff\xff" + bytes(30))
 
 
-def test_of_copies_without_end_only_the_nearest_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "_MOST_FOUND", 8192)
+@pytest.mark.parametrize("cut", CUTS, ids=["whole", "small", "large"])
+def test_of_copies_without_end_only_the_nearest_are_given(
+    cut: near.Tables | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near, "_MOST_FOUND", 1000)
     source = random.Random(6)
-    hashes: list[bytes | None] = [flipped(bytes(32), source.randint(1, 30), source) for _ in range(9000)]
-    for cut in CUTS:
-        got = found(index(hashes, cut), bytes(32))
-        furthest = got[-1][1]
-        assert 0 < len(got) < 9000
-        assert got == [each for each in by_hand(hashes, bytes(32)) if each[1] <= furthest]
+    hashes: list[bytes | None] = [flipped(bytes(32), source.randint(1, 30), source) for _ in range(5000)]
+    got = found(index(hashes, cut), bytes(32))
+    furthest = got[-1][1]
+    assert 700 < len(got) <= 1000
+    assert got == [each for each in by_hand(hashes, bytes(32)) if each[1] <= furthest]
+    alike: list[bytes | None] = [flipped(bytes(32), 8, source) for _ in range(5000)]
+    assert found(index(alike, cut), bytes(32)) == [(row, 8) for row in range(1000)], "the nearest are too many alone"
+    alike[4000] = bytes(32)
+    assert found(index(alike, cut), bytes(32)) == [(4000, 0)]

@@ -124,12 +124,12 @@ def create_or_open(folder: Path, actor: Actor) -> Case:
 
 def refuse_output(case: Case, path: Path) -> None:
     """Raises UsageError for a file that would lie in the case or in one of its exhibits, or replace it."""
-    wanted = path.expanduser().resolve()
+    written = path.absolute().parent.resolve() / path.name  # a link is replaced itself, not what it leads to
     for name, there in (
         ("the case", case.folder),
         *((f"exhibit {each.id}", Path(each.path)) for each in case.exhibits()),
     ):
-        if wanted.is_relative_to(there.expanduser().resolve()):
+        if any(each.is_relative_to(there.resolve()) for each in (written, path.resolve())):
             raise UsageError(f"{path} lies in {name}, which is not written to; choose another place.")
 
 

@@ -145,8 +145,8 @@ def viewed_grades(case: Case, scheme: str) -> Iterator[dict[str, Any]]:
             d.grade, d.scheme_version AS version, d.actor AS by, d.at
         FROM decision d JOIN content c USING (sha256)
         LEFT JOIN finding f ON f.sha256 = d.sha256 AND f.name = 'pdq' AND f.value NOT NULL
-        WHERE d.basis = 'viewed' AND d.scheme = ? AND d.id IN (
-            SELECT max(id) FROM decision e WHERE e.grade NOT NULL AND e.undoes IS NULL
+        WHERE d.basis = 'viewed' AND d.id IN (
+            SELECT max(id) FROM decision e WHERE e.scheme = ? AND e.grade NOT NULL AND e.undoes IS NULL
             AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = e.id) GROUP BY sha256, actor
         ) ORDER BY d.sha256, d.id
         """,

@@ -17,13 +17,13 @@ from mantlet import settings
 from mantlet.case.case import Case, Change
 from mantlet.fingerprint import FORMS
 from mantlet.known.lookup import Look, LookUp
-from mantlet.known.records import Match
+from mantlet.known.records import STRETCHED, WHOLE, Match
 from mantlet.types import Content, Finding
 
 _CHUNK: Final = 2000
-PINNED: Final = "whole"
-"""The convention by which every scan makes a PDQ."""
-_LOOKS: Final = {"pdq": PINNED, "pdq-forms": PINNED, "frames": PINNED, "pdq-512": "512"}
+_RULES: Final = 2
+"""Raised when the same sets would know something else by other rules: then everything is matched anew."""
+_LOOKS: Final = {"pdq": WHOLE, "pdq-forms": WHOLE, "frames": WHOLE, "pdq-512": STRETCHED}
 """The findings that are looked up, and the convention of each."""
 
 
@@ -36,24 +36,24 @@ class Matcher:
         self.look_up = look_up
         self.chosen = look_up.chosen
         measured = conventions or {}
-        self.conventions = {each.name: each.convention or measured.get(each.name, PINNED) for each in self.chosen}
+        self.conventions = {each.name: each.convention or measured.get(each.name, WHOLE) for each in self.chosen}
         about = [(each.name, each.version, each.status, self.conventions[each.name]) for each in self.chosen]
-        text = json.dumps([sorted(about), msgspec.to_builtins(look_up.policy), sorted(_LOOKS)])
+        text = json.dumps([_RULES, sorted(about), msgspec.to_builtins(look_up.policy), sorted(_LOOKS)])
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __call__(self, change: Change, contents: Sequence[Content], findings: Sequence[Finding]) -> int:
-        """Matches what a batch brought, within its transaction; how many of the contents are known."""
+        """Matches what a batch brought, within its transaction; how many of the contents are known.
+
+        What the case had before is left to `match`: more may have been measured of it than a scan does.
+        """
         looks: dict[str, list[Look]] = {}
         for finding in findings:
             looks.setdefault(finding.sha256, []).extend(_looks(finding.name, finding.value))
-        return sum(
-            self.match(change, each.sha256, each.md5, each.sha1, looks.get(each.sha256, [])) for each in contents
-        )
+        query = "SELECT 1 FROM matched WHERE sha256 = ?"
+        new = [each for each in contents if change.tx.execute(query, (each.sha256,)).fetchone() is None]
+        return sum(self.match(change, each.sha256, each.md5, each.sha1, looks.get(each.sha256, [])) for each in new)
 
     def match(self, change: Change, sha256: str, md5: str, sha1: str, looks: Iterable[Look]) -> bool:
-        done = change.tx.execute("SELECT sets FROM matched WHERE sha256 = ?", (sha256,)).fetchone()
-        if done and done["sets"] == self.digest:
-            return False
         found: dict[tuple[str, int, str], Match] = {}
         for each in (*self.look_up.exact(md5, sha1, sha256), *self.look_up.near(looks, self.conventions)):
             found.setdefault((each.set, each.record, each.how), each)
@@ -111,6 +111,7 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
             sets = {known.name: known.version for known in matcher.chosen}
             change.record("matched", {"contents": len(chunk), "sets": sets, "conventions": matcher.conventions})
         progress(len(chunk))
+    _note_sets(case, matcher)
     _stack(case)
     counted = case.reader.execute(
         "SELECT status, how NOT IN ('pdq', 'frames') AS exact, count(DISTINCT sha256) FROM match "
@@ -119,6 +120,24 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
     )
     counts = {f"{status} {'exact' if exact else 'near'}": number for status, exact, number in counted}
     return {"contents": len(rows), **counts}
+
+
+def _looked_in(case: Case) -> dict[str, Any]:
+    """What the last entry of a match in the ledger says; {} where there is none."""
+    last = case.reader.execute(
+        "SELECT payload FROM ledger WHERE chain = 'case' AND kind = 'matched' ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    said: dict[str, Any] = json.loads(last["payload"]) if last and last["payload"] else {}
+    return said
+
+
+def _note_sets(case: Case, matcher: Matcher) -> None:
+    """Keeps in which sets was looked, where a scan did all the work or nothing was left to do."""
+    sets = {known.name: known.version for known in matcher.chosen}
+    said = _looked_in(case)
+    if sets and (said.get("sets"), said.get("conventions")) != (sets, matcher.conventions):
+        with case.change() as change:
+            change.record("matched", {"contents": 0, "sets": sets, "conventions": matcher.conventions})
 
 
 def sets_used(case: Case) -> list[dict[str, Any]]:
@@ -130,10 +149,7 @@ def sets_used(case: Case) -> list[dict[str, Any]]:
         "category, how"
     )
     found = [dict(row) for row in rows]
-    last = case.reader.execute(
-        "SELECT payload FROM ledger WHERE chain = 'case' AND kind = 'matched' ORDER BY seq DESC LIMIT 1"
-    ).fetchone()
-    looked_in = json.loads(last["payload"])["sets"] if last and last["payload"] else {}
+    looked_in = _looked_in(case).get("sets", {})
     nothing = {"status": None, "how": None, "category": None, "count": 0}
     there = {row["set"] for row in found}
     return [*found, *({"set": name, "version": looked_in[name], **nothing} for name in looked_in if name not in there)]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -93,7 +94,7 @@ def import_set(
             text = f"{read / 1e6:,.0f} of {total / 1e6:,.0f} MB" if read < total else "making the tables"
             bar.update(task, total=total, completed=read, text=text)
 
-        with _stopped():
+        with _stopped(sets):
             made = import_files(sets, files, name, who, about, show)
     _tell(made, as_json)
     _warn(made, about)
@@ -109,8 +110,9 @@ def _warn(made: KnownSet, about: About) -> None:
     if made.foreign_codes:
         codes = ", ".join(made.foreign_codes[:10])
         say(f"The profile {made.profile} does not know the codes {codes}: such records assert nothing.")
-    if made.statuses.get("benign") and set(made.hashes) in ({"md5"}, {"sha1"}):
-        say(f"Its benign records hold {', '.join(made.hashes)} alone, which can be forged: they will match nothing.")
+    both = made.hashes.get("md5") == made.hashes.get("sha1") == made.records
+    if made.statuses.get("benign") and "sha256" not in made.hashes and not both:
+        say("Benign records that hold MD5 or SHA-1 alone match nothing: either can be forged.")
     if about.convention and "pdq" not in made.hashes:
         say("--convention says how PDQ hashes were made, and it holds none.")
     if made.provenance and made.form == GRADES:
@@ -135,7 +137,7 @@ def import_blocks(
     """
     _check(name)
     sets, who = open_sets(password_file), keys.actor(actor).name
-    with progress_bar("Reading") as (bar, task), _stopped():
+    with progress_bar("Reading") as (bar, task), _stopped(sets):
         made = blocks.build(
             sets, folders, name, who, provenance, licence,
             lambda files, size: bar.update(task, text=f"{files:,} files, {size / 1e6:,.0f} MB"),
@@ -144,11 +146,13 @@ def import_blocks(
 
 
 @contextmanager
-def _stopped() -> Iterator[None]:
+def _stopped(sets: Sets) -> Iterator[None]:
+    before = sets.all()
     try:
         yield
     except KeyboardInterrupt:
-        say("Stopped. Nothing was imported; what was in force still is.")
+        if sets.all() == before:
+            say("Stopped. Nothing was imported; what was in force still is.")
         raise
 
 
@@ -212,8 +216,9 @@ def _print_sets(sets: list[KnownSet]) -> None:
             "sealed" if each.salt else "",
         )
         table.add_row(*map(Text, cells))
-    width = None if results.is_terminal else _WIDE  # a name that is cut is of no use to whoever reads on
-    results.print(table if sets else _NO_SETS, width=width, markup=False)
+    # Where nobody sees it, it is for a program or a file: a name that is cut would be of no use.
+    console = results if results.is_terminal else Console(width=_WIDE, highlight=False)
+    console.print(table if sets else _NO_SETS, markup=False)
 
 
 @app.command()
@@ -235,7 +240,7 @@ def lookup(
     with closing(open_sets(password_file)) as sets:
         looking = LookUp(sets, sets.all(), policy.load())
         if not looking.chosen:
-            raise UsageError(_NO_SETS)
+            raise UsageError("There are no sets that know whole files; `mantlet known import` makes one.")
         for file in files:
             try:
                 with file.open("rb") as stream:

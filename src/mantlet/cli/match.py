@@ -35,6 +35,6 @@ def match(
     else:
         if not sets.chosen:
             say("There are no sets of known material; `mantlet known import FILE --name NAME` makes one.")
-        for what in ("notable exact", "notable near", "benign exact", "benign near", "ungraded exact", "ungraded near"):
+        for what in ("notable exact", "notable near", "benign exact", "ungraded exact", "ungraded near"):
             print(f"{what}: {done.counts.get(what, 0):,} distinct pictures and clips")  # noqa: T201
     raise typer.Exit(int(done.out_of_reach > 0))

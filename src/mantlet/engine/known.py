@@ -16,16 +16,17 @@ import msgspec
 
 from mantlet.case import matching
 from mantlet.case.case import Case
-from mantlet.case.matching import PINNED, Matcher
+from mantlet.case.matching import Matcher
 from mantlet.engine.measure import measure
 from mantlet.known.lookup import LookUp
+from mantlet.known.records import STRETCHED, WHOLE
 
 _STAGE: Final = "pdq-512"
 _FORMS: Final = "pdq-forms"
-_STRETCHED: Final = "512"
 _ENOUGH: Final = 5
-_MOST: Final = 100
-"""Pictures known by digest on which a convention is measured: at least, at most."""
+_MOST: Final = 500
+"""Pictures known by digest that must tell a convention, and that are read for it at most."""
+_AT_ONCE: Final = 50
 _TELLING: Final = 10
 """Bits that the two hashes of a picture must lie apart for it to tell anything: small pictures hash alike both ways."""
 _NEAR: Final = 16
@@ -49,18 +50,22 @@ def match(case: Case, look_up: LookUp, workers: int, progress: Callable[[int], N
     warnings: list[str] = []
     with_hashes = [each for each in look_up.chosen if each.hashes.get("pdq")]
     measured: dict[str, str] = {}
+    away: dict[str, str] = {}
     for each in with_hashes:
-        if each.convention is None and (found := _measured(case, look_up, each.name, workers)):
+        if each.convention is not None:
+            continue
+        found, unread = _measured(case, look_up, each.name, workers)
+        away |= unread
+        if found:
             measured[each.name] = found
-        elif each.convention is None:
+        else:
             warnings.append(
                 f"The set '{each.name}' does not say how its perceptual hashes were made, and what it knows of this "
                 "case by digest does not tell: some look-alikes may be missed. `known import --convention` declares it."
             )
     matcher = Matcher(look_up, measured)
     conventions = {each.name: matcher.conventions[each.name] for each in with_hashes}
-    stretched = [name for name, convention in conventions.items() if convention == _STRETCHED]
-    away: dict[str, str] = {}
+    stretched = [name for name, convention in conventions.items() if convention == STRETCHED]
     for stage in (*([_FORMS] if with_hashes else []), *([_STAGE] if stretched else [])):
         away |= measure(case, stage, list(matching.lacking(case, stage)), workers).out_of_reach
     if away:
@@ -71,23 +76,25 @@ def match(case: Case, look_up: LookUp, workers: int, progress: Callable[[int], N
     return Matched(matching.match(case, matcher, progress), conventions, len(away), warnings)
 
 
-def _measured(case: Case, look_up: LookUp, name: str, workers: int) -> str | None:
-    """The convention that brings a set's hashes near to those of the pictures that it knows by digest; None where too
-    few of them tell, or it brings none near."""
+def _measured(case: Case, look_up: LookUp, name: str, workers: int) -> tuple[str | None, dict[str, str]]:
+    """The convention that brings a set's hashes near to those of the pictures that it knows by digest, None where too
+    few of them tell or it brings none near; and why some could not be read for it."""
     from mantlet.fingerprint.pdq import distance  # its compiler takes a third of a second to load
 
-    known = list(islice(matching.overlap(case, look_up, name), _MOST))
-    if len(known) < _ENOUGH:
-        return None
-    measure(case, _STAGE, [sha256 for sha256, _ in known], workers)
-    apart: dict[str, list[int]] = {PINNED: [], _STRETCHED: []}
-    for sha256, hashes in known:
-        looks = {look.convention: look.value for look in matching.looks_of(case, sha256) if look.view == "upright"}
-        if set(looks) == set(apart) and distance(looks[PINNED], looks[_STRETCHED]) >= _TELLING:
-            for convention, value in looks.items():
-                apart[convention].append(min(distance(value, each) for each in hashes))
-    if len(apart[PINNED]) < _ENOUGH:
-        return None
+    known, away = matching.overlap(case, look_up, name), dict[str, str]()
+    apart: dict[str, list[int]] = {WHOLE: [], STRETCHED: []}
+    for _ in range(_MOST // _AT_ONCE):
+        some = list(islice(known, _AT_ONCE))
+        if len(apart[WHOLE]) >= 2 * _ENOUGH or not some:
+            break
+        away |= measure(case, _STAGE, [sha256 for sha256, _ in some], workers).out_of_reach
+        for sha256, hashes in some:
+            looks = {look.convention: look.value for look in matching.looks_of(case, sha256) if look.view == "upright"}
+            if set(looks) == set(apart) and distance(looks[WHOLE], looks[STRETCHED]) >= _TELLING:
+                for convention, value in looks.items():
+                    apart[convention].append(min(distance(value, each) for each in hashes))
+    if len(apart[WHOLE]) < _ENOUGH:
+        return None, away
     middle = {convention: statistics.median(bits) for convention, bits in apart.items()}
     best = min(middle, key=lambda convention: middle[convention])
-    return best if middle[best] <= _NEAR and len(set(middle.values())) > 1 else None
+    return (best if middle[best] <= _NEAR and len(set(middle.values())) > 1 else None), away

@@ -181,8 +181,6 @@ def measure(
         if not lacking:
             return Measured(0, len(asked), {})
         about = {"mantlet": __version__, "stage": stage, "version": version, "settings": set_to}
-        with case.change() as change:
-            change.record("measuring begun", {**about, "contents": len(lacking), "workers": workers})
         read = 0
 
         def note(rows: Rows) -> None:
@@ -193,6 +191,7 @@ def measure(
         out: dict[str, str] = {}
         for first in range(0, len(lacking), _AT_ONCE):
             out.update(measuring.state(lacking[first : first + _AT_ONCE], note))
-        with case.change() as change:
-            change.record("measuring ended", {**about, "measured": len(lacking) - len(out), "out of reach": len(out)})
+        if len(out) < len(lacking):
+            with case.change() as change:
+                change.record("measured", {**about, "measured": len(lacking) - len(out), "out of reach": len(out)})
     return Measured(len(lacking) - len(out), len(asked) - len(lacking), out)

@@ -6,23 +6,19 @@ import hashlib
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from mantlet.errors import EvidenceError, UsageError
 from mantlet.known.columns import Folder
 from mantlet.known.profile import Profile, load, undeclared
-from mantlet.known.records import Category, KnownSet, Status
+from mantlet.known.records import CONVENTIONS, Category, KnownSet, Status
 from mantlet.known.sets import Sets
 
 if TYPE_CHECKING:
     from mantlet.known.build import Builder
     from mantlet.known.formats import Reading
-
-CONVENTIONS: Final = ("whole", "512")
-"""Ways of making the pixels of a PDQ: of the whole picture, which Mantlet always computes, or of the picture stretched
-to 512 x 512 first, as Meta's own command-line tools do, which it computes when a set needs it."""
 
 
 class About(msgspec.Struct, frozen=True):
@@ -64,7 +60,7 @@ def import_files(
         digests = [digest_of(path) for path in paths]
         if len(set(digests)) < len(digests):
             raise UsageError("Two of the files are the same; give each once.")
-        last = 0
+        last, starts = 0, list[int]()
         readings: list[Reading] = []
         for path in paths:
             already = sum(size for size, _ in before[: len(readings)])
@@ -72,10 +68,14 @@ def import_files(
             if readings and (reading.profiles, reading.benign) != (readings[0].profiles, readings[0].benign):
                 raise UsageError(f"{path} is {reading.form}, the first is {readings[0].form}: import them apart.")
             readings.append(reading)
-            last = builder.add(reading.records, last)
+            starts.append(last)
+            try:
+                last = builder.add(reading.records, last)
+            except EvidenceError as error:
+                raise error if path.name in str(error) else EvidenceError(f"{path.name}: {error}") from None
         if [_state(path) for path in paths] != before:
             raise EvidenceError("A file changed while it was read; nothing was imported. Import it again.")
-        return _described(paths, digests, readings, about)
+        return {**_described(paths, digests, readings, about), "starts": starts if len(paths) > 1 else []}
 
     return sets.replace(name, by, fill)
 

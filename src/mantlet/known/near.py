@@ -263,6 +263,16 @@ def _search(
 
 
 @kernel(
+    _ROWS, _HELD, numba.uint8, numba.types.Array(numba.uint64, 1, "C", readonly=True),
+    numba.types.Array(numba.uint8, 1, "C"),
+)  # fmt: skip
+def _apart_all(words: Words, held: NDArray[np.uint8], flag: int, value: Words, distances: NDArray[np.uint8]) -> None:
+    """Fills in how far each row is from one hash, at most 255; 255 for a row without `flag`."""
+    for row in range(len(words)):
+        distances[row] = min(_apart(words[row], value), np.int64(255)) if held[row] & flag else 255
+
+
+@kernel(
     _ROWS, _HELD, numba.uint8, numba.types.Array(numba.uint64, 1, "C", readonly=True), numba.int64, _PLACES,
     numba.types.Array(numba.uint8, 1, "C"),
 )  # fmt: skip
@@ -328,8 +338,8 @@ class Index(msgspec.Struct, frozen=True):
     def search(self, value: bytes, most: int = settings.PDQ_DISTANCE) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
         """Rows and distances of every hash within `most` (at most 31) bits of `value` (32 bytes), the nearest first.
 
-        Where more than `_MOST_FOUND` are, only the nearest are given, by so many bits less that they fit: a set of
-        copies of one picture could else take any memory.
+        Where they are so many that they would fill the memory, the nearest `_MOST_FOUND` are given: what is further is
+        left out by whole bits, and of the nearest bit by their order if those alone are too many.
         """
         if most > settings.PDQ_DISTANCE:
             raise ValueError(f"the tables are cut for {settings.PDQ_DISTANCE} bits at most")
@@ -345,7 +355,16 @@ class Index(msgspec.Struct, frozen=True):
                 rows, first = np.unique(found[:there], return_index=True)
                 order = np.argsort(distances[first], kind="stable")
                 return rows[order], distances[first][order]
-            if room < _MOST_FOUND:
-                room = _MOST_FOUND
-            else:
-                most -= 1
+            if room == _MOST_FOUND:  # counted as often as they were found
+                return self._crowded(asked, most)
+            room = _MOST_FOUND
+
+    def _crowded(self, asked: NDArray[np.uint64], most: int) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        distances = np.empty(len(self.words), np.uint8)
+        _apart_all(self.words, self.held, self.flag, asked, distances)
+        within = np.cumsum(np.bincount(distances, minlength=256))[: most + 1]
+        least = int(np.argmax(within > 0))
+        widest = max(least, int(np.searchsorted(within, _MOST_FOUND, side="right")) - 1)
+        rows = np.flatnonzero(distances <= widest)[:_MOST_FOUND].astype(np.uint32)
+        order = np.argsort(distances[rows], kind="stable")
+        return rows[order], distances[rows][order]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -146,6 +146,8 @@ def _index(folder: Folder, known: KnownSet, hashes: NDArray[np.uint8], held: NDA
 
 def _categories(folder: Folder) -> list[Category]:
     try:
-        return msgspec.json.decode(folder.open("categories", np.uint8).tobytes(), type=list[Category])
+        kind = Annotated[list[Category], msgspec.Meta(min_length=1)]
+        found: list[Category] = msgspec.json.decode(folder.open("categories", np.uint8).tobytes(), type=kind)
+        return found
     except ValueError:
         raise IntegrityError(f"{folder.path / 'categories'} is missing or damaged; import the set again.") from None

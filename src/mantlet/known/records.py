@@ -19,6 +19,12 @@ FLAGS: Final = {"md5": 1, "sha1": 2, "sha256": 4, "pdq": 8, "block": 16}
 """The bits by which a column says what a record holds."""
 
 
+WHOLE, STRETCHED = "whole", "512"
+CONVENTIONS: Final = (WHOLE, STRETCHED)
+"""Ways of making the pixels of a PDQ: of the whole picture, which Mantlet always computes, or of the picture stretched
+to 512 x 512 first, as Meta's own command-line tools do, which it computes when a set needs it."""
+
+
 class Record(msgspec.Struct, frozen=True):
     """One record of a set, as its file states it; at least one digest or hash is there.
 
@@ -61,9 +67,10 @@ class Blocks(msgspec.Struct, frozen=True):
 
 class KnownSet(msgspec.Struct, frozen=True):
     """A set in force. `version` begins with the SHA-256 of what it was imported from, `digest`; `hashes` and `statuses`
-    count its records by what they hold and are; `folder` is where its columns lie, `files` the
-    SHA-256 of each; `salt` is there if they are sealed. `foreign_codes`: those that the profile does not know, of a
-    set that is not sealed. What is here lies in the clear for a sealed set too."""
+    count its records by what they hold and are; `folder` is where its columns lie, `files` the SHA-256 of each; `salt`
+    is there if they are sealed. `starts`: of several sources, the number after which the records of each are counted.
+    `foreign_codes`: those that the profile does not know, of a set that is not sealed. What is here lies in the clear
+    for a sealed set too."""
 
     name: str
     version: str
@@ -85,6 +92,7 @@ class KnownSet(msgspec.Struct, frozen=True):
     provenance: str | None = None
     licence: str | None = None
     foreign_codes: list[str] = []
+    starts: list[int] = []
     blocks: Blocks | None = None
 
 

@@ -87,14 +87,16 @@ class Sets:
 
         folder = self.folder / known.folder
         try:
-            if known.salt is None and _size(folder) <= settings.KNOWN_CHECKED and (what := self.damage(known)):
+            whole = known.salt is None and _size(folder) <= settings.KNOWN_CHECKED
+            if whole and (what := self.damage(known)):
                 raise IntegrityError(f"The set '{known.name}' is {what}; import it again.")
             return Opened(known, Folder(folder, self._key_of(known)))
-        except (IntegrityError, FileNotFoundError):
+        except (IntegrityError, OSError) as error:
             if known.folder in {each.folder for each in self.all()}:
-                if folder.is_dir():
+                if isinstance(error, IntegrityError) and folder.is_dir():
                     raise
-                raise IntegrityError(f"The files of the set '{known.name}' are gone; import it again.") from None
+                why = error.strerror if isinstance(error, OSError) else "they are gone"
+                raise IntegrityError(f"The set '{known.name}' cannot be read: {why}; import it again.") from None
             raise UsageError(
                 f"The set '{known.name}' was replaced or removed meanwhile; run the same command again."
             ) from None
@@ -179,8 +181,8 @@ class Sets:
         try:
             found = Folder(self.folder / known.folder, None).digests()
         except OSError as error:
-            return f"it cannot be read: {error.strerror}"
-        wrong = sorted(name for name in {*found, *known.files} if found.get(name) != known.files.get(name))
+            return f"unreadable: {error.strerror}"
+        wrong = sorted(name for name, digest in known.files.items() if found.get(name) != digest)
         return f"damaged: {', '.join(wrong)}" if wrong else ""
 
     def remove(self, name: str) -> None:

@@ -35,7 +35,7 @@ def write(case: Case, path: Path, actor: Actor, scheme: str | None = None) -> in
     if chosen not in there:
         raise UsageError(f"Nothing in {case.folder} is graded{f' by {chosen}' if chosen else ' yet'}.")
     refuse_output(case, path)
-    if path.exists() and not path.read_bytes()[: len(grades.BEGINNING)] == grades.BEGINNING:
+    if path.exists() and not _is_export(path):
         raise UsageError(f"{path} exists and is no export of grades; choose another name.")
     header = {
         **grades.ABOUT, "by_mantlet": __version__, "case": case.id, "scheme": chosen, "exported_at": now(),
@@ -58,3 +58,10 @@ def write(case: Case, path: Path, actor: Actor, scheme: str | None = None) -> in
     finally:
         scratch.unlink(missing_ok=True)
     return count
+
+
+def _is_export(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(grades.BEGINNING)) == grades.BEGINNING

@@ -16,7 +16,7 @@ import msgspec
 
 from mantlet.governance import keys
 from mantlet.known.formats.source import BadEntryError, Reading, Source, details
-from mantlet.known.records import Record
+from mantlet.known.records import WHOLE, Record
 from mantlet.types import Count, Md5, Sha1, Sha256, Word
 
 ABOUT: Final = {"mantlet": "grades", "version": 1}
@@ -69,7 +69,7 @@ def fits(source: Source) -> bool:
 def read(source: Source) -> Reading:
     header = _decoded(source.head.split(b"\n", 1)[0], _Header, 1)
     by = f"exported by {header.exported_by} with the key {header.public_key}"
-    return Reading("grades", _records(source, header), "whole", (header.scheme,), benign=False, provenance=by)
+    return Reading("grades", _records(source, header), WHOLE, (header.scheme,), benign=False, provenance=by)
 
 
 def _records(source: Source, header: _Header) -> Iterator[Record]:
