@@ -18,7 +18,7 @@ def match(
 ) -> None:
     """Matches what a case found with sets of known material, by digest and by perceptual hash in its eight forms.
 
-    Only a set whose hashes were made of stretched pictures needs the exhibits.
+    The exhibits are read again only for sets whose hashes were made otherwise, or do not say how.
 
     Example: mantlet match case-17 --known force
     """

@@ -61,7 +61,7 @@ class LookUp:
 
     def _trusted(self, opened: Opened, rows: Sequence[int]) -> bool:
         """Whether enough officers graded a content, and all alike. Who did so in two cases counts once; who was
-        exported by somebody whom the policy does not name, not at all."""
+        exported by somebody whom the policy does not name counts for nothing, but for a dispute."""
         try:
             grades = [msgspec.json.decode(opened.details(row), type=_Graded) for row in rows]
         except ValueError:
