@@ -73,8 +73,10 @@ def test_nothing_is_said_where_nothing_is_known_of_the_place() -> None:
 def test_how_a_copy_was_turned_and_whether_a_grade_is_trusted_is_said() -> None:
     matches = [match(set="memory", trusted=True), match(set="other", trusted=False)]
     matches.append(match(how="pdq", view="mirrored turned 90", distance=4, record=9))
+    matches.append(match(status="ungraded", category="0"))
     assert words({**STILL, "known": matches})["known"] == [
         "known notable: boat (memory, exact, trusted)",
         "known notable: boat (other, exact)",
         "looks like known notable: boat (force, distance 4, mirrored turned 90)",
+        "known uncategorised: 0 (force, exact)",
     ]

@@ -57,7 +57,8 @@ def _known(matches: list[dict[str, Any]]) -> list[str]:
     for match in matches:
         if match["how"] in NEAR and (match["set"], match["record"]) in same:
             continue
-        what = f"known {match['status']}" + (f": {match['category']}" if match["category"] else "")
+        status = "uncategorised" if match["status"] == "ungraded" else match["status"]
+        what = f"known {status}" + (f": {match['category']}" if match["category"] else "")
         if match["how"] in NEAR:
             looks = "a frame looks like" if match["how"] == "frames" else "looks like"
             turned = "" if match["view"] == "upright" else f", {match['view']}"
