@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from mantlet.known.columns import Folder
 from mantlet.known.records import FLAGS, HASHES, WIDTHS, Record
 
 _BATCH: Final = 8192
+_NUMBER, _CODE, _DETAILS = (attrgetter(name) for name in ("number", "category", "details"))
 _LONGEST_CATEGORY: Final = 200
 
 
@@ -60,18 +62,18 @@ class Builder:
                 )
             held = np.zeros(len(batch), np.uint8)
             for name in HASHES:
-                self._hash(name, [getattr(record, name) for record in batch], held)
+                self._hash(name, list(map(attrgetter(name), batch)), held)
             self._append("held", held)
-            own = np.array([record.number for record in batch], np.uint64) + np.uint64(after)
+            own = np.fromiter(map(_NUMBER, batch), np.uint64, len(batch)) + np.uint64(after)
             last = max(last, int(own.max()))
             self._number(own)
             known = self._categories
             places = [
-                known[record.category] if record.category in known else self._category(record.category, record.number)
-                for record in batch
+                known[code] if code in known else self._category(code, record.number)
+                for record, code in zip(batch, map(_CODE, batch), strict=True)
             ]
             self._place(np.array(places, np.uint16))
-            self._keep_details([record.details for record in batch])
+            self._keep_details(list(map(_DETAILS, batch)))
             self._count += len(batch)
         return last
 

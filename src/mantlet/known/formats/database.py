@@ -61,11 +61,12 @@ def _rows(source: Source, table: str, columns: dict[str, str]) -> Iterator[Recor
             digests: list[Sequence[bytes | None]] = [[None] * len(batch)] * len(DIGESTS)
             for (slot, kind), values in zip(slots, zip(*batch, strict=True), strict=True):
                 digests[slot] = _digests(kind, values, number + 1)
-            for md5, sha1, sha256 in zip(*digests, strict=True):
-                number += 1
-                if not (md5 or sha1 or sha256):
-                    raise BadEntryError(f"row {number:,}: it holds no hash")
-                yield Record(number, md5, sha1, sha256)
+            if all(None in column for column in digests):
+                empty = next((place for place, row in enumerate(zip(*digests, strict=True), 1) if not any(row)), None)
+                if empty is not None:
+                    raise BadEntryError(f"row {number + empty:,}: it holds no hash")
+            yield from map(Record, range(number + 1, number + 1 + len(batch)), *digests)
+            number += len(batch)
             # How far SQLite is in the file cannot be asked; a row takes at least its digests.
             source.progress(min(source.size, number * 100))
     except (sqlite3.Error, ValueError, OverflowError) as error:
