@@ -379,3 +379,12 @@ def test_a_convention_that_could_not_be_measured_for_want_of_the_exhibit_is_told
     (tmp_path / "away").rename(tmp_path / "exhibit")
     assert run("match", tmp_path / "case", "--json").json()["conventions"] == {"force": "512"}
     assert content_of(tmp_path / "case") != before
+
+
+def test_a_convention_is_measured_on_more_pictures_than_are_read_at_once(run: Run, tmp_path: Path) -> None:
+    paths = fill(tmp_path / "exhibit", 60, 700, 150)
+    rows = ["sha256,pdq", *(f"{digests(path)['sha256']},{by_512(path).hex()}" for path in paths)]
+    (tmp_path / "set").write_text("\n".join(rows) + "\n")
+    run("known", "import", tmp_path / "set", "--name", "force")
+    run("scan", tmp_path / "exhibit", "--case", tmp_path / "case")
+    assert run("match", tmp_path / "case", "--json").json()["conventions"] == {"force": "512"}

@@ -12,8 +12,6 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import Run
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/US/$metadata#Media"
@@ -98,7 +96,6 @@ def test_a_look_up_takes_a_name_and_is_kept(run: Run, home: Path, tmp_path: Path
     ]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
 def test_an_import_that_is_interrupted_leaves_the_old_set_and_nothing_else(
     run: Run, home: Path, tmp_path: Path
 ) -> None:

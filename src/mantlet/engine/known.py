@@ -81,12 +81,13 @@ def _measured(case: Case, look_up: LookUp, name: str, workers: int) -> tuple[str
     few of them tell or it brings none near; and why some could not be read for it."""
     from mantlet.fingerprint.pdq import distance  # its compiler takes a third of a second to load
 
-    known, away = matching.overlap(case, look_up, name), dict[str, str]()
+    # All at once: while a query is under way, its reader would not see what is measured meanwhile.
+    known, away = list(islice(matching.overlap(case, look_up, name), _MOST)), dict[str, str]()
     apart: dict[str, list[int]] = {WHOLE: [], STRETCHED: []}
-    for _ in range(_MOST // _AT_ONCE):
-        some = list(islice(known, _AT_ONCE))
-        if len(apart[WHOLE]) >= 2 * _ENOUGH or not some:
+    for first in range(0, len(known), _AT_ONCE):
+        if len(apart[WHOLE]) >= 2 * _ENOUGH:
             break
+        some = known[first : first + _AT_ONCE]
         away |= measure(case, _STAGE, [sha256 for sha256, _ in some], workers).out_of_reach
         for sha256, hashes in some:
             looks = {look.convention: look.value for look in matching.looks_of(case, sha256) if look.view == "upright"}

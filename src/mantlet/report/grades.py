@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -45,7 +46,7 @@ def write(case: Case, path: Path, actor: Actor, scheme: str | None = None) -> in
     digest, count = hashlib.sha256(), 0
     try:
         with scratch.open("xb") as file:
-            for number, row in enumerate([header, *decisions.viewed_grades(case, chosen)]):
+            for number, row in enumerate(chain([header], decisions.viewed_grades(case, chosen))):
                 count, line = number, msgspec.json.encode(row) + b"\n"
                 digest.update(line)
                 file.write(line)
