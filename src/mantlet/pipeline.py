@@ -1,7 +1,7 @@
 """The whole product on one screen: how evidence becomes rows.
 
     exhibit -> nodes -> entries -> probe by content -> digests (bytes read once) -> decode once, small
-            -> STAGES, each stating a finding -> rows
+            -> STAGES, and the models that were named, each stating a finding -> rows
 
 `mantlet.engine.expand` does one node of that, in a boxed worker that knows neither the case nor the other nodes. To
 measure something else of each content, write a stage, put it into `STAGES`, and what it may state into
@@ -19,6 +19,8 @@ import msgspec
 from mantlet import settings
 from mantlet.errors import RefusedError, plain
 from mantlet.media import picture, probe
+from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION
+from mantlet.recognise.runtime import Running
 from mantlet.sight import Sight
 from mantlet.types import Absent, Finding, Reason
 
@@ -94,6 +96,22 @@ STAGES: Final = (
 
 ON_REQUEST: Final = (Stage("pdq-512", 1, picture.STRETCHED, _pdq_stretched),)
 """What is stated of a case only where it is asked for: to compare with a list that was made otherwise."""
+
+
+def of_model(running: Running) -> tuple[Stage, ...]:
+    """What a model states of each content: its embedding, and what it says, as far as it has one."""
+
+    def embedding(sight: Sight) -> dict[str, Any]:
+        vectors = running.look(sight.shown).vectors
+        if vectors is None:
+            raise RuntimeError("a model that names an embedding gave none")
+        return {"dimensions": vectors.shape[1], "numbers": vectors.astype("<f2").tobytes()}
+
+    def scores(sight: Sight) -> dict[str, Any] | None:
+        return running.look(sight.shown).said
+
+    run = {EMBEDDING: embedding, SCORES: scores}
+    return tuple(Stage(name, VERSION, set_to, run[name]) for name, set_to in running.bundle.manifest.states.items())
 
 
 def findings(

@@ -14,18 +14,23 @@ from mantlet.evidence.reach import Reach
 from mantlet.evidence.stream import Memory, Stream
 from mantlet.fingerprint import digests, pdq
 from mantlet.media import clip, picture, probe
+from mantlet.media.picture import Pixels
 from mantlet.types import Address, Content, Kind, Reason
 
 T = TypeVar("T")
 
 
 class Sight:
-    """What stages see of one content: decoded at most once, however many ask. `data` is None for a long clip."""
+    """What stages see of one content: decoded at most once, however many ask. `data` is None for a long clip.
 
-    def __init__(self, content: Content, data: bytes | None, stream: Stream) -> None:
+    `shown`: whether a model will ask for the pixels of a clip's frames.
+    """
+
+    def __init__(self, content: Content, data: bytes | None, stream: Stream, *, shown: bool = False) -> None:
         self.content = content
         self.data = data
         self._stream = stream
+        self._pixels = _Thinned(settings.KEY_FRAMES) if shown else None
 
     @cached_property
     def _decoded(self) -> picture.Picture | Exception:
@@ -56,6 +61,14 @@ class Sight:
         """Key frames of a clip that differ: seconds, PDQ, quality; at most `settings.KEY_FRAMES`."""
         return _raised(self._frames)[1]
 
+    @cached_property
+    def shown(self) -> list[Pixels]:
+        """The pixels of a still, or of frames of a clip that differ, at even distances: what a model looks at."""
+        if self.still:
+            return [self.picture.pixels]
+        _raised(self._frames)
+        return self._pixels.kept() if self._pixels else []
+
     @property
     def pdq(self) -> tuple[bytes, int, list[bytes]]:
         """Hash and quality of a still, and the hashes of its forms (`pdq.FORMS`). Raises RefusedError for a damaged
@@ -83,10 +96,31 @@ class Sight:
             value, quality = pdq.pdq(frame.pixels)
             if all(pdq.distance(value, other) > settings.PDQ_DISTANCE for _, other, _ in kept):
                 kept.append((round(frame.seconds, 3), value, quality))
+                if self._pixels:
+                    self._pixels.add(frame.pixels)
         if not kept:
             raise RefusedError(Reason.UNREADABLE, "No frame of it can be decoded.")
         most = settings.KEY_FRAMES
         return about, [kept[number * len(kept) // most] for number in range(most)] if len(kept) > most else kept
+
+
+class _Thinned:
+    """At most so many pictures, evenly from however many come: never more than twice as many are held."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._every, self._met = most, 1, 0
+        self._held: list[Pixels] = []
+
+    def add(self, pixels: Pixels) -> None:
+        if self._met % self._every == 0:
+            self._held.append(pixels)
+        self._met += 1
+        if len(self._held) == 2 * self._most:
+            self._held, self._every = self._held[::2], 2 * self._every
+
+    def kept(self) -> list[Pixels]:
+        most = min(self._most, len(self._held))
+        return [self._held[number * len(self._held) // most] for number in range(most)]
 
 
 def draw(address: Address, reach: Reach, side: int, sha256: str) -> Image.Image:

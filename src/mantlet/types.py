@@ -78,6 +78,7 @@ class Reason(StrEnum):
     ENCRYPTED = "encrypted"
     GONE = "deleted, content gone"
     LIMIT = "refused by a limit"
+    NO_ANSWER = "model gave no answer"
     CRASHED = "decoder crashed"
 
 

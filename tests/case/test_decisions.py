@@ -13,7 +13,7 @@ from cases import Picture, add, ledger_length, rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mantlet.case import queries
+from mantlet.case import queries, queue
 from mantlet.case.case import Case, open_case
 from mantlet.case.decisions import Decision, Seen, decide, exposed, hidden, undo
 from mantlet.case.verify import verify_record
@@ -136,7 +136,7 @@ def test_what_is_ungraded_again_is_nobodys_grade(case: Case, one: keys.Actor) ->
     undo(case, one)
     assert list(queries.items(case, ["graded_by=DC One"])) == []
     assert len(list(queries.items(case, ["grade=ungraded"]))) == 4
-    assert {row["graded_by"] for row in queries.queue(case, "", 9, ungraded_only=False)} == {None}
+    assert {row["graded_by"] for row in queue.read(case, "", 9, ungraded_only=False)} == {None}
     assert queries.scheme_in_use(case) is None
     assert queries.tally(case)["graded"] == 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cases import Picture, add, flipped
 
-from mantlet.case import queries
+from mantlet.case import queries, queue
 from mantlet.case.case import Case, create_or_open
 from mantlet.case.decisions import Seen, decide, undo
 from mantlet.case.matching import match
@@ -226,22 +226,22 @@ def test_the_queue_has_the_known_first_and_look_alikes_together(graded: Drawn) -
     wanted = sorted(
         contents, key=lambda sha256: (strongest.get(contents[sha256]["stack"], 2), contents[sha256]["stack"], sha256)
     )
-    assert [row["sha256"] for row in queries.queue(graded.case, "", 1000, ungraded_only=False)] == wanted
+    assert [row["sha256"] for row in queue.read(graded.case, "", 1000, ungraded_only=False)] == wanted
     ungraded = [sha256 for sha256 in wanted if contents[sha256]["grade"] is None]
-    assert [row["sha256"] for row in queries.queue(graded.case, "", 1000, ungraded_only=True)] == ungraded
+    assert [row["sha256"] for row in queue.read(graded.case, "", 1000, ungraded_only=True)] == ungraded
 
 
 def test_a_row_of_the_queue_says_what_its_items_say(graded: Drawn) -> None:
     items = defaultdict(list)
     for item in queries.items(graded.case):
         items[item["sha256"]].append(item)
-    for row in queries.queue(graded.case, "", 1000, ungraded_only=False):
+    for row in queue.read(graded.case, "", 1000, ungraded_only=False):
         copies = items[row["sha256"]]
         assert row["copies"] == len(copies)
         assert row["recovery"] == Counter(item["recovery"] for item in copies)
         for field in ("kind", "mime", "grade", "basis", "graded_by", "name", "address", "known", "stack", "duration"):
             assert row[field] == copies[0][field], field
-        assert queries.place_in_queue(graded.case, row["sha256"]) == row["place"]
+        assert queue.place_in_queue(graded.case, row["sha256"]) == row["place"]
         assert {str(address) for address in queries.addresses(graded.case, row["sha256"])} == {
             item["address"] for item in copies
         }
@@ -251,18 +251,18 @@ def test_a_row_of_the_queue_says_what_its_items_say(graded: Drawn) -> None:
 def test_pages_give_each_content_once_while_a_scan_adds_more(drawn: Drawn, size: int) -> None:
     case = drawn.case
     match(case, drawn.matcher)
-    there = [row["sha256"] for row in queries.queue(case, "", 1000, ungraded_only=False)]
+    there = [row["sha256"] for row in queue.read(case, "", 1000, ungraded_only=False)]
     seen: list[str] = []
     later: set[str] = set()
     place, pages = "", 0
-    while page := queries.queue(case, place, size, ungraded_only=False):
+    while page := queue.read(case, place, size, ungraded_only=False):
         assert len(page) <= size
         seen += [row["sha256"] for row in page]
         place, pages = page[-1]["place"], pages + 1
         if pages % 3 == 0 and pages < 30:
             new = drawn.pictures(3)
             add(case, new, drawn.matcher)
-            places = {each.sha256: queries.place_in_queue(case, each.sha256) or "" for each in new}
+            places = {each.sha256: queue.place_in_queue(case, each.sha256) or "" for each in new}
             later |= {sha256 for sha256, own in places.items() if own > place}
     assert len(seen) == len(set(seen)), "none twice"
     assert [sha256 for sha256 in seen if sha256 in there] == there, "all that were there, in their order"
@@ -271,12 +271,12 @@ def test_pages_give_each_content_once_while_a_scan_adds_more(drawn: Drawn, size:
 
 
 def test_going_back_gives_the_same_pages(drawn: Drawn) -> None:
-    everything = queries.queue(drawn.case, "", 1000, ungraded_only=False)
+    everything = queue.read(drawn.case, "", 1000, ungraded_only=False)
     at = everything[20]["place"]
-    assert queries.queue(drawn.case, at, 8, ungraded_only=False, seek="before") == everything[12:20]
-    assert queries.queue(drawn.case, at, 8, ungraded_only=False, seek="from") == everything[20:28]
-    assert queries.queue(drawn.case, at, 8, ungraded_only=False, seek="after") == everything[21:29]
-    assert queries.place_in_queue(drawn.case, "ab" * 32) is None
+    assert queue.read(drawn.case, at, 8, ungraded_only=False, seek="before") == everything[12:20]
+    assert queue.read(drawn.case, at, 8, ungraded_only=False, seek="from") == everything[20:28]
+    assert queue.read(drawn.case, at, 8, ungraded_only=False, seek="after") == everything[21:29]
+    assert queue.place_in_queue(drawn.case, "ab" * 32) is None
 
 
 def test_live_files_are_opened_before_all_other_copies(case: Case) -> None:

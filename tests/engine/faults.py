@@ -52,7 +52,7 @@ def mark_of_reading(fault: str) -> bytes:
     return f"fault of reading {fault}.".encode()
 
 
-def serve(pipe: Connection, clock: Any) -> None:
+def serve(pipe: Connection, clock: Any, models: Any) -> None:
     """As a worker does, until it comes to what is marked."""
 
     def marked(mark_of: Callable[[str], bytes], function: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -75,7 +75,7 @@ def serve(pipe: Connection, clock: Any) -> None:
         return members(visit, tree, address, *others)
 
     expand._members = listed
-    worker.main(pipe, clock)
+    worker.main(pipe, clock, models)
 
 
 def killed_engine(folder: str, name: str) -> None:

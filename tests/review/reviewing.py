@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from mantlet.case import queries
+from mantlet.case import queue
 from mantlet.case.case import open_case
 from mantlet.governance import ledger
 
@@ -43,7 +43,7 @@ class Scanned:
     def queue(self) -> list[dict[str, Any]]:
         """All of it, in its order."""
         case = open_case(self.case)
-        found = queries.queue(case, "", 10_000, ungraded_only=False)
+        found = queue.read(case, "", 10_000, ungraded_only=False)
         case.close()
         return found
 

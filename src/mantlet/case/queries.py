@@ -1,16 +1,17 @@
-"""What a case is asked: the items, the count matrix, what could not be read, the queue of the page."""
+"""What a case is asked: the items, the count matrix, what could not be read."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
+from mantlet.case import recognition
 from mantlet.case.case import Case
 from mantlet.errors import UsageError
+from mantlet.recognise.manifest import SCORES
 from mantlet.types import Address, Containment, Kind, Place, Reason, Recovery
 
 NEAR: Final = ("pdq", "frames")
@@ -48,6 +49,14 @@ _VALUES: Final[dict[str, Iterable[str]]] = {
     "known": ("notable", "benign", "ungraded"), "how": ("md5", "sha1", "sha256", *NEAR),
 }  # fmt: skip
 """What some fields hold: any other value is a slip of the pen."""
+_FLAGGED: Final = (
+    "EXISTS (SELECT 1 FROM finding f, json_each(f.value, '$.flagged') e WHERE f.sha256 = i.sha256 "
+    "AND f.name = 'scores' AND f.value NOT NULL AND e.value = ?)"
+)
+_SCORED: Final = (
+    "(SELECT max(e.value) FROM finding f, json_each(f.value, '$.scores') e WHERE f.sha256 = i.sha256 "
+    "AND f.name = 'scores' AND f.value NOT NULL AND e.key = ?)"
+)
 _SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
 
 
@@ -66,8 +75,10 @@ def where(terms: Sequence[str]) -> tuple[str, list[str]]:
         elif field in _SET_FILTERS and operator:
             exists = f"EXISTS (SELECT 1 FROM match WHERE sha256 = i.sha256 AND {_SET_FILTERS[field]} = ?)"  # noqa: S608
             clauses.append(f"{'NOT ' if other else ''}{exists}")
+        elif field == "flagged" and operator:
+            clauses.append(f"{'NOT ' if other else ''}{_FLAGGED}")
         else:
-            fields = ", ".join((*FILTERS, *_SET_FILTERS))
+            fields = ", ".join((*FILTERS, *_SET_FILTERS, "flagged"))
             raise UsageError(f"'{term}' is no filter; write FIELD=VALUE or FIELD!=VALUE with one of {fields}.")
         if field in _VALUES and value not in set(_VALUES[field]):
             known = ", ".join(_VALUES[field])
@@ -76,24 +87,34 @@ def where(terms: Sequence[str]) -> tuple[str, list[str]]:
     return " AND ".join(clauses) or "1", values
 
 
-def items(case: Case, terms: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-    """One dict an item, in the order of addresses, with the fields of `docs/reference.md`."""
+def items(case: Case, terms: Sequence[str] = (), by: str | None = None) -> Iterator[dict[str, Any]]:
+    """One dict an item, in the order of addresses, or of what models gave the label `by`, highest first, with the
+    fields of `docs/reference.md`.
+
+    Raises:
+        UsageError: as `where`, or for a label that no model gave anything.
+    """
     condition, values = where(terms)
+    models = {each["states"][SCORES]: each["name"] for each in recognition.used(case) if SCORES in each["states"]}
+    if by is not None and not recognition.is_label(case, by):
+        raise UsageError(f"No model gave anything in this case the label '{by}'; `mantlet recognise` has one look.")
+    order = "i.address" if by is None else f"{_SCORED} DESC NULLS LAST, i.address"
     rows = case.reader.execute(
         f"""
         SELECT i.*, c.md5, c.sha1, c.kind, c.mime, coalesce(t.stack, i.sha256) AS stack, s.grade, s.basis, s.actor
         FROM item i JOIN content c USING (sha256) LEFT JOIN stack t USING (sha256) LEFT JOIN standing s USING (sha256)
-        WHERE {condition} ORDER BY i.address
+        WHERE {condition} ORDER BY {order}
         """,  # noqa: S608 - `where` puts in only names from its own tables
-        values,
+        [*values, *([] if by is None else [by])],
     )
     for row in rows:
-        yield _item(case, row)
+        yield _item(case, row, models)
 
 
-def _item(case: Case, row: Any) -> dict[str, Any]:
-    findings, settings, absent = _findings(case, row["sha256"])
+def _item(case: Case, row: Any, models: dict[str, str]) -> dict[str, Any]:
+    findings, settings, absent = findings_of(case, row["sha256"])
     media = findings.get("media") or {}
+    said, silent = recognition.said(case, row["sha256"], models)
     return {
         "address": row["address"],
         "exhibit": row["exhibit"],
@@ -118,19 +139,24 @@ def _item(case: Case, row: Any) -> dict[str, Any]:
         "pdq_quality": findings.get("pdq-quality"),
         "pdq_convention": settings.get("pdq"),
         "known": known(case, row["sha256"]),
-        "scores": {},
+        "scores": {name: each["scores"] for name, each in said.items()},
+        "recognised": {
+            name: {key: value for key, value in each.items() if key != "scores"} for name, each in said.items()
+        },
         "stack": row["stack"],
         "grade": row["grade"],
         "basis": row["basis"] if row["grade"] else None,
         "graded_by": row["actor"] if row["grade"] else None,
-        "absent": absent,
+        "absent": absent | silent,
     }
 
 
-def _findings(case: Case, sha256: str) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Values, settings and reasons of absence, each by the finding's name."""
-    values, settings, absent = {}, {}, {"scores": f"{Reason.NOT_RUN}: no model was named"}
-    for row in case.reader.execute("SELECT * FROM finding WHERE sha256 = ?", (sha256,)):
+def findings_of(case: Case, sha256: str) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """Values, settings and reasons of absence, each by the finding's name; what models state is apart
+    (`recognition.said`)."""
+    values, settings, absent = {}, {}, {}
+    query = "SELECT * FROM finding WHERE sha256 = ? AND name NOT IN ('embedding', 'scores')"
+    for row in case.reader.execute(query, (sha256,)):
         settings[row["name"]] = row["settings"]
         if row["reason"] is None:
             values[row["name"]] = json.loads(row["value"])
@@ -280,81 +306,6 @@ def tally(case: Case) -> dict[str, int]:
             f"SELECT count(DISTINCT sha256) FROM item i JOIN match USING (sha256) WHERE {_PROPER}"  # noqa: S608
         ).fetchone()[0],
         "unread": read("SELECT count(*) FROM unread").fetchone()[0],
-    }
-
-
-# A place in the queue: how strongly a content is known (0 is notable, 1 looks notable, 2 nothing known, 3 is benign),
-# then its stack. The strongest member ranks the whole stack, so that look-alikes stay together.
-_PLACES: Final = """
-    SELECT c.sha256, c.kind, c.mime, coalesce(t.stack, c.sha256) AS stack,
-        coalesce(k.rank, 2) || ' ' || coalesce(t.stack, c.sha256) || ' ' || c.sha256 AS place
-    FROM content c LEFT JOIN stack t USING (sha256) LEFT JOIN (
-        SELECT coalesce(t.stack, m.sha256) AS stack, min(
-            CASE WHEN how IN ('pdq', 'frames') THEN iif(status = 'notable', 1, 2)
-            ELSE CASE status WHEN 'notable' THEN 0 WHEN 'benign' THEN 3 ELSE 2 END END
-        ) AS rank
-        FROM match m LEFT JOIN stack t USING (sha256) GROUP BY 1
-    ) k ON k.stack = coalesce(t.stack, c.sha256)
-"""
-
-
-def queue_tally(case: Case) -> dict[str, int]:
-    """Distinct contents to grade, previews among them, and how many are graded."""
-    read = case.reader.execute
-    return {
-        "contents": read("SELECT count(*) FROM content").fetchone()[0],
-        "graded": read("SELECT count(*) FROM standing WHERE grade NOT NULL").fetchone()[0],
-    }
-
-
-_SEEK: Final = {"after": (">", ""), "from": (">=", ""), "before": ("<", "DESC")}
-
-
-def queue(
-    case: Case, place: str, most: int, *, ungraded_only: bool, seek: Literal["after", "from", "before"] = "after"
-) -> list[dict[str, Any]]:
-    """At most `most` contents to grade, in the order of the queue, next to a place in it ("": before the first).
-
-    Each carries its own place, so that the page can go on from there while the scan still adds.
-    """
-    compare, order = _SEEK[seek]
-    rows = case.reader.execute(
-        f"""
-        SELECT p.*, s.grade, s.basis, s.actor FROM ({_PLACES}) p LEFT JOIN standing s USING (sha256)
-        WHERE p.place {compare} :place AND (s.grade IS NULL OR NOT :ungraded) ORDER BY p.place {order} LIMIT :most
-        """,  # noqa: S608 - constants of this file
-        {"ungraded": ungraded_only, "place": place, "most": most},
-    ).fetchall()
-    found = [_queued(case, row) for row in rows]
-    return found[::-1] if order else found
-
-
-def place_in_queue(case: Case, sha256: str) -> str | None:
-    """Where a content stands in the queue; None where the case has no such content."""
-    row = case.reader.execute(f"SELECT place FROM ({_PLACES}) WHERE sha256 = ?", (sha256,)).fetchone()  # noqa: S608
-    return row["place"] if row else None
-
-
-def _queued(case: Case, row: Any) -> dict[str, Any]:
-    found, _, absent = _findings(case, row["sha256"])
-    places = case.reader.execute(
-        "SELECT address, recovery, containment, place FROM item WHERE sha256 = ? ORDER BY address",
-        (row["sha256"],),
-    ).fetchall()
-    first = places[0] if places else None
-    return {
-        **{name: row[name] for name in ("sha256", "kind", "mime", "grade", "basis", "place", "stack")},
-        "graded_by": row["actor"] if row["grade"] else None,
-        "name": Address.parse(first["address"]).name if first else None,
-        "address": first["address"] if first else None,
-        "where": first["place"] if first else None,
-        "containment": first["containment"] if first else None,
-        "recovery": dict(Counter(each["recovery"] for each in places)),
-        "copies": len(places),
-        "duration": (found.get("media") or {}).get("duration"),
-        "sound": (found.get("media") or {}).get("sound"),
-        "known": known(case, row["sha256"]),
-        "damaged": absent.get("media") or (absent.get("pdq") if Reason.DAMAGED in absent.get("pdq", "") else None),
     }
 
 

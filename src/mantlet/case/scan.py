@@ -6,6 +6,7 @@ from another machine are the same operation.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ import msgspec
 from mantlet.case.case import Case, Change
 from mantlet.case.schema import SCANNED
 from mantlet.governance import merkle
+from mantlet.recognise.manifest import EMBEDDING
 from mantlet.types import Content, Finding, Node, Rows, Task
 
 _BATCH_ROWS: Final = 5000
@@ -175,9 +177,20 @@ def _insert(change: Change, batch: int, rows: Rows) -> list[bytes]:
         )  # fmt: skip
     for finding in rows.findings:
         absent = finding.absent
-        value = None if absent else _json(finding.value).decode()
+        value = None if absent else _json(_kept(change, finding)).decode()
         why = (absent.reason, absent.detail) if absent else (None, None)
         insert("finding", (finding.sha256, finding.name, finding.version, finding.settings, value, *why))
     for unread in rows.unread:
         insert("unread", (str(unread.address), unread.stage, unread.absent.reason, unread.absent.detail))
     return leaves
+
+
+def _kept(change: Change, finding: Finding) -> Any:
+    """The value as it stands in the table of findings. An embedding is kept apart, and its finding holds its digest:
+    at a few KiB for each content it would make every other question about findings slow."""
+    if finding.name != EMBEDDING:
+        return finding.value
+    numbers = finding.value["numbers"]
+    insert = "INSERT OR IGNORE INTO vector VALUES (?,?,?)"
+    change.tx.execute(insert, (finding.sha256, finding.settings, numbers))
+    return {"dimensions": finding.value["dimensions"], "sha256": hashlib.sha256(numbers).hexdigest()}

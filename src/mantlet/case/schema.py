@@ -76,7 +76,13 @@ ALTER TABLE match ADD COLUMN convention TEXT;
 ALTER TABLE match ADD COLUMN trusted INTEGER;
 """
 
-MIGRATIONS: Final = (ledger.SCHEMA + _FIRST, _SECOND)
+_THIRD: Final = """
+CREATE TABLE vector (  -- what the finding "embedding" holds the digest of
+    sha256 TEXT NOT NULL, settings TEXT NOT NULL, numbers BLOB NOT NULL, UNIQUE (settings, sha256)
+) STRICT;
+"""
+
+MIGRATIONS: Final = (ledger.SCHEMA + _FIRST, _SECOND, _THIRD)
 
 SCANNED: Final = {
     "acquisition": ("exhibit", "algorithm", "digest", "origin", "size"),

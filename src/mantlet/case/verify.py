@@ -6,6 +6,7 @@ Code that others must trust: numbered steps that raise.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,7 @@ from mantlet.case.scan import leaf
 from mantlet.case.schema import MIGRATIONS, SCANNED
 from mantlet.errors import IntegrityError, MantletError
 from mantlet.governance import ledger, merkle
+from mantlet.recognise.manifest import EMBEDDING
 from mantlet.types import Reason
 
 PROVES: Final = (
@@ -47,6 +49,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     4. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
     5. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
     6. The exhibits are those that were added, each where it was last moved to.
+    7. Each embedding is the one whose digest its finding holds.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
@@ -59,6 +62,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     _check_batches(case)  # 4
     _check_decisions(case)  # 5
     _check_exhibits(case)  # 6
+    _check_vectors(case)  # 7
     return heads
 
 
@@ -120,6 +124,22 @@ def _check_exhibits(case: Case) -> None:
             exhibits[payload["exhibit"]]["path"] = payload["to"]
     if exhibits != {exhibit.id: msgspec.to_builtins(exhibit) for exhibit in case.exhibits()}:
         raise IntegrityError("The exhibits of this case are not those that the ledger says were added.")
+
+
+def _check_vectors(case: Case) -> None:
+    rows = case.reader.execute(
+        "SELECT v.numbers, f.value FROM finding f LEFT JOIN vector v USING (settings, sha256) "
+        "WHERE f.name = ? AND f.value NOT NULL",
+        (EMBEDDING,),
+    )
+    checked = 0
+    for row in rows:
+        checked += 1
+        held = json.loads(row["value"])["sha256"]
+        if row["numbers"] is None or hashlib.sha256(row["numbers"]).hexdigest() != held:
+            raise IntegrityError("An embedding of this case is not the one that the scan stored.")
+    if case.reader.execute("SELECT count(*) FROM vector").fetchone()[0] > checked:
+        raise IntegrityError("There is an embedding in this case that no scan stored.")
 
 
 def _leaves(case: Case, batch: int) -> Iterator[bytes]:

@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from mantlet import __version__
-from mantlet.cli import demo, exhibit, export, key, known, match, report, review, scan, show, triage, verify
+from mantlet.cli import (
+    demo,
+    exhibit,
+    export,
+    key,
+    known,
+    match,
+    model,
+    recognise,
+    report,
+    review,
+    scan,
+    show,
+    similar,
+    triage,
+    verify,
+)
 from mantlet.cli import list as list_
 
 app = typer.Typer(
@@ -38,10 +54,13 @@ app.command()(demo.demo)
 app.command()(triage.triage)
 app.command()(scan.scan)
 app.command()(match.match)
+app.command()(recognise.recognise)
 app.command()(show.show)
 app.command("list")(list_.list_items)
 app.command()(exhibit.exhibit)
+app.command()(similar.similar)
 app.add_typer(known.app, name="known")
+app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
 app.command()(review.review)
 app.command()(report.report)

@@ -29,6 +29,11 @@ PasswordFile = Annotated[
     typer.Option("--password-file", metavar="FILE", help="Its first line is the password of a sealed set."),
 ]
 
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NAME", help="A model that is to look at each picture; several may be named."),
+]
+
 
 def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mantlet.case import queries
+from mantlet.case import queries, queue
 from mantlet.case.case import Case, open_case
 from mantlet.cli.output import As, CaseFolder, Json, log_to, print_json, say
 from mantlet.errors import UsageError
@@ -52,7 +52,7 @@ def review(
             say(f"Grading as {who.name} by {chosen.title}. Ctrl-C closes the page.")
         typer.get_text_stream("stdout").flush()
         serve(guard, listener)
-        counts = queries.queue_tally(opened)
+        counts = queue.tally(opened)
     finally:
         tiles.close()
         opened.close()

@@ -14,12 +14,14 @@ from rich.filesize import decimal
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
 from mantlet.cli.known import look_up
-from mantlet.cli.output import As, Json, Known, PasswordFile, errors, log_to, print_json, progress_bar, say
+from mantlet.cli.output import As, Json, Known, Models, PasswordFile, errors, log_to, print_json, progress_bar, say
 from mantlet.cli.show import print_matrix
 from mantlet.engine import scan as engine
 from mantlet.engine.known import Matched
+from mantlet.engine.recognise import recognise
 from mantlet.errors import MantletError
 from mantlet.governance import keys
+from mantlet.recognise import models
 
 
 def scan(
@@ -32,6 +34,7 @@ def scan(
     actor: As = None,
     known: Known = None,
     password_file: PasswordFile = None,
+    model: Models = None,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=256)] = os.cpu_count() or 1,
     as_json: Json = False,
 ) -> None:
@@ -39,10 +42,11 @@ def scan(
 
     The same command again goes on where it stopped; SOURCE is only ever read.
 
-    Example: mantlet scan stick.E01 --case case-17 --exhibit AB-1 --known force
+    Example: mantlet scan stick.E01 --case case-17 --exhibit AB-1 --known force --model boats
     """
     who = keys.actor(actor)
     sets = look_up(known, password_file)
+    bundles = [models.to_use(name) for name in dict.fromkeys(model or [])]
     engine.refuse_case_within(case, sources)
     opened = create_or_open(case, who)
     log_to(case)
@@ -69,14 +73,15 @@ def scan(
             )
 
         try:
-            refused, matched = engine.scan(opened, sources, sets, workers, exhibit, reference, show)
+            refused, matched = engine.scan(opened, sources, sets, workers, exhibit, reference, show, bundles)
+            out = [recognise(opened, each, workers).out_of_reach for each in bundles]
         except KeyboardInterrupt:
             say("Stopped. What was found is kept; the same command goes on from here.")
             raise
     for sentence in (*matched.warnings, *(f"Error: {error}" for error in refused)):
         say(sentence)
     _tell(opened, matched, looked_at, as_json)
-    code = _exit_code(opened, refused) or int(matched.out_of_reach > 0)
+    code = _exit_code(opened, refused) or int(matched.out_of_reach > 0 or any(out))
     opened.close()
     raise typer.Exit(code)
 

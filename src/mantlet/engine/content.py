@@ -36,7 +36,8 @@ def content_of(found: digests.Digests, form: probe.Form, data: bytes | None, bla
 
 
 def state_again(visit: Visit) -> Iterator[Rows]:
-    """A run of entries that were examined before: each is read again, and the node's one stage states what it finds.
+    """A run of entries that were examined before: each is read again, and the node's one stage, or the models that were
+    given, state what they find.
 
     Why one cannot be stated is told as `Unread`, for whoever asked: of the evidence it says nothing.
     """
@@ -68,9 +69,9 @@ def _state(visit: Visit, address: Address, sha256: str) -> None:
         form = probe.probe(stream.read_at(0, probe.HEAD_BYTES))
         if found.sha256 != sha256 or form is None:
             raise RefusedError(Reason.UNREADABLE, "Other bytes lie there now than when it was scanned.")
-        sight = Sight(content_of(found, form, data, blamed), data, stream)
-        stage = [each for each in (*STAGES, *ON_REQUEST) if each.name == visit.node.stage]
-        stated = list(findings(sight, form, blamed, stage))
+        sight = Sight(content_of(found, form, data, blamed), data, stream, shown=bool(visit.models))
+        stages = visit.models or [each for each in (*STAGES, *ON_REQUEST) if each.name == visit.node.stage]
+        stated = list(findings(sight, form, blamed, stages))
         if not stated:
             raise RefusedError(Reason.NOT_APPLICABLE, f"Of a {sight.content.kind} picture, it has no meaning.")
         visit.rows.findings.extend(stated)

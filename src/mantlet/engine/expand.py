@@ -23,7 +23,7 @@ from mantlet.evidence.trees.protocol import Neighbours, Tree
 from mantlet.evidence.trees.volumes import fits as fits_disk
 from mantlet.fingerprint import digests
 from mantlet.media import probe
-from mantlet.pipeline import absent_for, findings
+from mantlet.pipeline import STAGES, Stage, absent_for, findings
 from mantlet.sight import Sight
 from mantlet.types import (
     Absent,
@@ -45,8 +45,8 @@ from mantlet.types import (
 _ROWS_AT_ONCE: Final = 16
 
 
-def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
-    """The rows of one node, in the order of the medium; further nodes are among them.
+def expand(node: Node, reach: Reach, watch: Watch, models: tuple[Stage, ...] = ()) -> Iterator[Rows]:
+    """The rows of one node, in the order of the medium; further nodes are among them. `models`: what models state.
 
     Raises:
         EvidenceError: the exhibit cannot be reached; the node is to be expanded when it can.
@@ -56,7 +56,7 @@ def expand(node: Node, reach: Reach, watch: Watch) -> Iterator[Rows]:
     if blamed:
         yield Rows(unread=[Unread(node.address, node.task, blamed[0])])
         return
-    visit = Visit(node, reach, watch)
+    visit = Visit(node, reach, watch, models)
     visit.at(node.address, listing=True)
     try:
         yield from _TASKS[node.task](visit)
@@ -333,7 +333,8 @@ def _measure(
         return data
     content = content_of(found, form, data, blamed)
     rows.contents.append(content)
-    rows.findings.extend(findings(Sight(content, data, stream), form, blamed))
+    sight = Sight(content, data, stream, shown=bool(visit.models))
+    rows.findings.extend(findings(sight, form, blamed, (*STAGES, *visit.models)))
     return data
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -30,11 +30,13 @@ from mantlet.engine.messages import (
     Expanded,
     Found,
     HasRead,
+    Model,
     ReadWhole,
     Ready,
     Request,
 )
 from mantlet.errors import EvidenceError
+from mantlet.recognise.manifest import VERSION
 from mantlet.types import Absent, Address, Node, Reason, Rows, Task
 
 _TICK_SECONDS: Final = 0.5
@@ -59,28 +61,35 @@ class Work(Protocol):
     def flush(self) -> None: ...
 
 
-def _serve(pipe: Connection, clock: Any) -> None:
+def _serve(pipe: Connection, clock: Any, models: Sequence[Model]) -> None:
     """Runs in the worker. Imported there, not here: the process that owns the case loads no decoder."""
     from mantlet.engine import worker
 
-    worker.main(pipe, clock)
+    worker.main(pipe, clock, models)
 
 
 class Worker:
-    """One process, its pipe and its clock. Not for several threads at once."""
+    """One process, its pipe and its clock. Not for several threads at once.
 
-    def __init__(self) -> None:
+    Raises EvidenceError where it cannot open its models.
+    """
+
+    def __init__(self, models: Sequence[Model] = ()) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["mantlet.engine.preload"])  # so that a new worker starts in milliseconds
         self.pipe: Connection
         self.pipe, theirs = context.Pipe()
         self.clock = context.RawArray("d", 3)
-        self.process = context.Process(target=_serve, args=(theirs, self.clock), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, self.clock, tuple(models)), daemon=True)
         self.process.start()
         theirs.close()
         ready = self.receive()
         if not isinstance(ready, Ready):
             raise RuntimeError("a worker did not start")
+        if ready.fault:
+            self.end()
+            raise EvidenceError(ready.fault)
+        self.models = models
         self.about = ready
 
     def send(self, request: Request) -> None:
@@ -121,14 +130,20 @@ class Worker:
         return self.process.exitcode
 
 
-def run(work: Work, exhibits: dict[str, str], workers: int, progress: Callable[[Rows], None]) -> dict[str, Any]:
+def run(
+    work: Work,
+    exhibits: dict[str, str],
+    workers: int,
+    progress: Callable[[Rows], None],
+    models: Sequence[Model] = (),
+) -> dict[str, Any]:
     """Expands every node of `work`; returns the box in force, the stages run, and the most memory a
-    worker held (bytes).
+    worker held (bytes). `models` state what they find beside the stages.
 
     On KeyboardInterrupt what has been found is stored and the workers are ended; nodes in flight are repeated by
     the next run.
     """
-    pool = [Worker() for _ in range(workers)]
+    pool = [Worker(models) for _ in range(workers)]
     busy: dict[Worker, Node] = {}
     peak = 0
     about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
@@ -186,7 +201,7 @@ def _hand_out(pool: list[Worker], number: int, request: Expand) -> Worker:
             return pool[number]
         except OSError:
             pool[number].end()
-            pool[number] = Worker()
+            pool[number] = Worker(pool[number].models)
 
 
 def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
@@ -195,7 +210,7 @@ def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
         answer = each.receive()
         if isinstance(answer, Found):
             _check_own(answer.rows, node)
-            _check_stated(answer.rows, node, each.about)
+            _check_stated(answer.rows, node, each.about, each.models)
         if isinstance(answer, Found | Expanded | Away):
             return answer
         raise ValueError("no answer to what was asked")
@@ -223,7 +238,7 @@ def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: W
     if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) > 2 * len(own) + _BLAMED_IN_ARCHIVES:
         mark = node.mark
     work.again(msgspec.structs.replace(node, skip=(*node.skip, (int(mark), absent))))
-    pool[pool.index(each)] = Worker()
+    pool[pool.index(each)] = Worker(each.models)
 
 
 _LEADS_TO: Final = {
@@ -256,11 +271,12 @@ def _check_own(rows: Rows, node: Node) -> None:
         raise ValueError(f"a worker expanding {node.address} speaks of something else")
 
 
-def _check_stated(rows: Rows, node: Node, about: Ready) -> None:
+def _check_stated(rows: Rows, node: Node, about: Ready, models: Sequence[Model] = ()) -> None:
     """Raises ValueError where contents or findings are not of the items found with them, or not as stages state them:
     the first statement about a content stays, so a worker may make none about what it was not given. Where it was asked
     to measure, it finds nothing, and makes the one statement that it was asked for."""
     own, stages = {item.sha256 for item in rows.items}, about.stages
+    of_models = {(name, set_to) for model in models for name, set_to in model.states.items()}
     if node.task is Task.MEASURE:
         if rows.items or rows.contents:
             raise ValueError("a worker that was to measure finds something")
@@ -269,7 +285,8 @@ def _check_stated(rows: Rows, node: Node, about: Ready) -> None:
     if not all(row.sha256 in own for group in (rows.contents, rows.findings) for row in group):
         raise ValueError("a worker speaks of contents that it was not given")
     for finding in rows.findings:
-        if stages.get(finding.name) != (finding.version, finding.settings):
+        by_model = finding.version == VERSION and (finding.name, finding.settings) in of_models
+        if not by_model and stages.get(finding.name) != (finding.version, finding.settings):
             raise ValueError(f"no stage states {finding.name} like that")
         messages.check_value(finding)
 

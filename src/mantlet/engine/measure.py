@@ -20,8 +20,10 @@ from mantlet.case.case import Case
 from mantlet.case.scan import Scan
 from mantlet.engine import local
 from mantlet.engine.alone import only_scan
+from mantlet.engine.messages import Model
 from mantlet.errors import EvidenceError, UsageError
 from mantlet.evidence.container import form_of
+from mantlet.recognise.manifest import VERSION
 from mantlet.types import Address, Entry, Node, Rows, Task
 
 log = logging.getLogger("mantlet")
@@ -79,12 +81,16 @@ class _Work:
 
 
 class _Measuring:
-    """One stage, asked of a case. `settings`: what the stage is set to, part of the key of what it states."""
+    """One stage, asked of a case. `settings`: what the stage is set to, part of the key of what it states; `models`:
+    the one that states it, where a model does."""
 
-    def __init__(self, case: Case, stage: str, version: int, settings_: str, workers: int) -> None:
+    def __init__(
+        self, case: Case, stage: str, version: int, settings_: str, workers: int, models: Sequence[Model]
+    ) -> None:
         self._case = case
         self._key = stage, version, settings_
         self._workers = workers
+        self._models = models
         self._exhibits = {each.id: each.path for each in case.exhibits()}
         self._away: dict[str, str] = {}
         for identity, path in self._exhibits.items():
@@ -113,7 +119,7 @@ class _Measuring:
             if not at:
                 break
             work = _Work(self._case, self._nodes(at), note)
-            local.run(work, self._exhibits, self._workers, lambda _: None)
+            local.run(work, self._exhibits, self._workers, lambda _: None, self._models)
             self._away.update(work.faults)
             contents = self.lacking(contents)
             for sha256 in contents:
@@ -161,8 +167,9 @@ def measure(
     contents: Sequence[str],
     workers: int,
     progress: Callable[[int, int], None] = lambda *_: None,
+    model: Model | None = None,
 ) -> Measured:
-    """Has `stage` state its finding of those of `contents` (SHA-256) that lack it.
+    """Has `stage`, or a model its finding of that name, stated of those of `contents` (SHA-256) that lack it.
 
     `progress` is told how many contents were read, and how many are to be; a copy that failed counts as read.
 
@@ -170,13 +177,13 @@ def measure(
         UsageError: no such stage, or a scan of this case is running.
         KeyboardInterrupt: everything found so far is stored.
     """
-    known = local.stages()
+    known = {name: (VERSION, set_to) for name, set_to in model.states.items()} if model else local.stages()
     if stage not in known:
         raise UsageError(f"Nothing measures {stage}; there are {', '.join(sorted(known))}.")
     version, set_to = known[stage]
     asked = list(dict.fromkeys(contents))
     with only_scan(case):
-        measuring = _Measuring(case, stage, version, set_to, workers)
+        measuring = _Measuring(case, stage, version, set_to, workers, [model] if model else [])
         lacking = measuring.lacking(asked)
         if not lacking:
             return Measured(0, len(asked), {})

@@ -9,11 +9,25 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from mantlet import settings
 from mantlet.known.keyed import DIGEST
+from mantlet.recognise.manifest import EMBEDDING, SCORES, Share
+from mantlet.recognise.outputs import LONGEST_TEXT, MOST_BOXES, MOST_SCORES
 from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sentence, Sha256, Word
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model that workers open: by its name, or from the file at `path`; its `digest`, and what it states (finding ->
+    settings); `memory`, bytes that it may need."""
+
+    name: str
+    path: str | None
+    digest: Sha256
+    states: dict[str, str]
+    memory: int
 
 
 class Expand(msgspec.Struct, frozen=True, tag=True):
@@ -72,11 +86,12 @@ class Drawn(msgspec.Struct, frozen=True, tag=True):
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The worker is in its box; `box` names the protections in force, `stages` what it measures (name -> version,
-    settings), `on_request` what it measures only where it is asked to."""
+    settings), `on_request` what it measures only where it is asked to; `fault` why it cannot open its models."""
 
     box: list[str]
     stages: dict[str, tuple[int, str]]
     on_request: dict[str, tuple[int, str]]
+    fault: Sentence = ""
 
 
 class ReadWhole(msgspec.Struct, frozen=True, tag=True):
@@ -167,6 +182,31 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True):
     quality: _Quality
 
 
+class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
+    dimensions: Annotated[int, Meta(ge=2, le=8192)]
+    numbers: Annotated[bytes, Meta(min_length=4)]
+
+    def __post_init__(self) -> None:
+        numbers = np.frombuffer(self.numbers, "<f2") if len(self.numbers) % (2 * self.dimensions) == 0 else np.zeros(0)
+        if not 0 < len(numbers) <= settings.KEY_FRAMES * self.dimensions or not np.isfinite(numbers).all():
+            raise ValueError("an embedding that cannot be")
+
+
+class _Box(msgspec.Struct, forbid_unknown_fields=True):
+    label: Word
+    score: Share
+    frame: Annotated[int, Meta(ge=0, lt=settings.KEY_FRAMES)]
+    box: Annotated[list[Share], Meta(min_length=4, max_length=4)]
+
+
+class _Scores(msgspec.Struct, forbid_unknown_fields=True):
+    scores: Annotated[dict[Word, Share], Meta(max_length=MOST_SCORES)]
+    flagged: Annotated[list[Word], Meta(max_length=MOST_SCORES)]
+    boxes: Annotated[list[_Box], Meta(max_length=MOST_BOXES)] | None = None
+    years: Annotated[float, Meta(ge=0, le=130)] | None = None
+    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+
+
 _VALUES: Final[dict[str, Any]] = {
     "media": _Media,
     "pdq": Sha256,  # as many bits
@@ -174,6 +214,8 @@ _VALUES: Final[dict[str, Any]] = {
     "pdq-forms": Annotated[list[Sha256], Meta(min_length=7, max_length=7)],
     "pdq-512": Annotated[list[Sha256], Meta(min_length=8, max_length=8)],
     "frames": Annotated[list[_Frame], Meta(max_length=settings.KEY_FRAMES)],
+    EMBEDDING: _Embedding,
+    SCORES: _Scores,
 }
 
 

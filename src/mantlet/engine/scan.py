@@ -12,17 +12,20 @@ from typing import Final
 import msgspec
 
 from mantlet import __version__
+from mantlet.case import recognition
 from mantlet.case import scan as case_scan
 from mantlet.case.case import Case, Exhibit, add_exhibit
 from mantlet.case.matching import Matcher
 from mantlet.engine import local
 from mantlet.engine.alone import only_scan
 from mantlet.engine.known import Matched, match
+from mantlet.engine.recognise import model_of
 from mantlet.errors import EvidenceError, IntegrityError, MantletError, UsageError
 from mantlet.evidence.container import form_of
 from mantlet.evidence.source import RawFile
 from mantlet.governance.ledger import now
 from mantlet.known.lookup import LookUp
+from mantlet.recognise.bundle import Bundle
 from mantlet.types import Address, Node, Rows, Task
 
 log = logging.getLogger("mantlet")
@@ -80,9 +83,10 @@ def scan(
     exhibit: str | None = None,
     reference: str | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    bundles: Sequence[Bundle] = (),
 ) -> tuple[list[MantletError], Matched]:
-    """Scans `sources` into the case and matches it. Returns the errors of those that could not be used, the rest being
-    done, and how the matching went.
+    """Scans `sources` into the case, with models looking, and matches it. Returns the errors of those that could not be
+    used, the rest being done, and how the matching went.
 
     Raises:
         UsageError: an exhibit's name that cannot be, or another scan of this case is running.
@@ -111,7 +115,8 @@ def scan(
             with case.change() as change:
                 sets = {known.name: [known.version, known.status] for known in matcher.chosen}
                 change.record("scan begun", {"mantlet": __version__, "workers": workers, "known": sets})
-            about = local.run(work, exhibits, workers, note)
+                recognition.use(change, bundles)
+            about = local.run(work, exhibits, workers, note, [model_of(each) for each in bundles])
             with case.change() as change:
                 change.record("scan ended", about)
         found = {each: EvidenceError(f"{exhibits[each]}: {why}") for each, why in work.faults.items()}

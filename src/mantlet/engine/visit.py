@@ -10,7 +10,7 @@ import msgspec
 from mantlet import settings
 from mantlet.errors import EvidenceError, RefusedError
 from mantlet.evidence.reach import Reach
-from mantlet.pipeline import absent_for
+from mantlet.pipeline import Stage, absent_for
 from mantlet.types import Absent, Address, Entry, Node, Reason, Rows, Step, Unread
 
 EXPANDED_APART: Final = ("volume", "shadow")
@@ -33,10 +33,11 @@ class Watch(Protocol):
 
 
 class Visit:
-    """One node at work: where it is, and what it has found that is not sent yet."""
+    """One node at work: where it is, and what it has found that is not sent yet. `models`: what models state of each
+    content."""
 
-    def __init__(self, node: Node, reach: Reach, watch: Watch) -> None:
-        self.node, self.reach, self.watch = node, reach, watch
+    def __init__(self, node: Node, reach: Reach, watch: Watch, models: tuple[Stage, ...] = ()) -> None:
+        self.node, self.reach, self.watch, self.models = node, reach, watch, models
         self.rows = Rows()
 
     def at(self, address: Address, *, listing: bool) -> None:

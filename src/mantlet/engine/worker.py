@@ -8,8 +8,10 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Final, Protocol
 
 from mantlet import pipeline, settings
@@ -23,6 +25,7 @@ from mantlet.engine.messages import (
     Expanded,
     Found,
     HasRead,
+    Model,
     ReadWhole,
     Ready,
     Sample,
@@ -31,10 +34,13 @@ from mantlet.engine.messages import (
     encode,
 )
 from mantlet.engine.sample import sample
-from mantlet.errors import EvidenceError
+from mantlet.errors import EvidenceError, IntegrityError, MantletError
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
 from mantlet.media.picture import veil
+from mantlet.recognise.bundle import read_file
+from mantlet.recognise.models import load
+from mantlet.recognise.runtime import Network, Running
 from mantlet.sight import draw
 
 _SEEN: Final = 200_000
@@ -75,7 +81,7 @@ class _Watch:
         return True
 
 
-def main(pipe: Connection, clock: Clock) -> None:
+def main(pipe: Connection, clock: Clock, models: Sequence[Model]) -> None:
     """Serves requests until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to handle
     _end_with_engine()
@@ -91,7 +97,9 @@ def main(pipe: Connection, clock: Clock) -> None:
         {stage.name: (stage.version, stage.settings) for stage in each}
         for each in (pipeline.STAGES, pipeline.ON_REQUEST)
     )
-    pipe.send_bytes(encode(Ready(box.enter(box.Limits(settings.WORKER_MEMORY)), stages, on_request)))
+    boxed = box.enter(box.Limits(settings.WORKER_MEMORY + sum(each.memory for each in models)))
+    running, fault = _opened(models)
+    pipe.send_bytes(encode(Ready(boxed, stages, on_request, fault)))
     while True:
         try:
             request = decode_request(pipe.recv_bytes())
@@ -102,7 +110,7 @@ def main(pipe: Connection, clock: Clock) -> None:
         try:
             if isinstance(request, Expand):
                 try:
-                    for rows in expand(request.node, reach, watch):
+                    for rows in expand(request.node, reach, watch, running):
                         pipe.send_bytes(encode(Found(rows)))
                     last: Away | Expanded = Expanded(_peak_memory())
                 except EvidenceError as error:
@@ -117,6 +125,26 @@ def main(pipe: Connection, clock: Clock) -> None:
                 pipe.send_bytes(answer)
         except (BrokenPipeError, ConnectionError):
             return
+
+
+def _opened(models: Sequence[Model]) -> tuple[tuple[pipeline.Stage, ...], str]:
+    """What the models state, opened in the box: a network may come from anywhere. Or the sentence why one cannot be.
+    Those that share a network share its work."""
+    networks: dict[str, Network] = {}
+    stages: dict[tuple[str, str], pipeline.Stage] = {}
+    try:
+        for each in models:
+            bundle = read_file(Path(each.path)) if each.path else load(each.name)
+            if bundle.digest != each.digest:
+                raise IntegrityError(f"The model '{each.name}' was replaced meanwhile; run the same command again.")
+            running = Running(bundle, networks.get(bundle.manifest.embedding_key))
+            networks[bundle.manifest.embedding_key] = running.network
+            stages |= {(stage.name, stage.settings): stage for stage in pipeline.of_model(running)}
+    except MantletError as error:
+        return (), str(error)[:1000]
+    except MemoryError:
+        return (), "The models need more memory than a worker may have; name fewer, or smaller ones."
+    return tuple(stages.values()), ""
 
 
 def _hold_many_files() -> None:

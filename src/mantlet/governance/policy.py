@@ -14,15 +14,20 @@ from mantlet.errors import UsageError
 
 _LEAST_OFFICERS = 2
 _LONGEST = 64 * 1024
+_PublicKey = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`trusted_grades`: how many officers must have graded a picture alike, each for themselves, before the grade is
     trusted in another case. At least 2: one officer's alone never is. 3 is what CAID asks for. `exporters`: the public
-    keys (hex, as `mantlet key show` says) of those whose exports of grades count; nobody's do until they are named."""
+    keys (hex, as `mantlet key show` says) of those whose exports of grades count; nobody's do until they are named.
+    `model_authorities`: the keys of those who may release models, likewise. `allowed_models`: names of models that are
+    used although they are not released, or no longer: for trials."""
 
     trusted_grades: int = 3
-    exporters: tuple[Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")], ...] = ()
+    exporters: tuple[_PublicKey, ...] = ()
+    model_authorities: tuple[_PublicKey, ...] = ()
+    allowed_models: tuple[str, ...] = ()
 
     def trusts(self, officers: int) -> bool:
         return officers >= self.trusted_grades

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mantlet.case import decisions, queries
+from mantlet.case import decisions, queries, queue
 from mantlet.case.case import Case
 from mantlet.case.decisions import Seen
 from mantlet.errors import MantletError, UsageError
@@ -77,16 +77,16 @@ class Api:
 
     def _page(self, ask: Ask) -> list[dict[str, Any]]:
         def part(place: str, most: int, seek: Literal["after", "from", "before"]) -> list[dict[str, Any]]:
-            return queries.queue(self._case, place, most, ungraded_only=ask.ungraded, seek=seek)
+            return queue.read(self._case, place, most, ungraded_only=ask.ungraded, seek=seek)
 
         if ask.end == "last" or ask.before:
             return part(ask.before or "~", PAGE, "before")
         if ask.end == "first" or ask.after:
             return part(ask.after, PAGE, "after")
         if ask.around:
-            place = queries.place_in_queue(self._case, ask.around)
+            place = queue.place_in_queue(self._case, ask.around)
         else:
-            ungraded = queries.queue(self._case, "", 1, ungraded_only=True)
+            ungraded = queue.read(self._case, "", 1, ungraded_only=True)
             place = ungraded[0]["place"] if ungraded else ""
         if place is None:
             raise UsageError("There is no such content in this case.")
@@ -123,7 +123,7 @@ class Api:
         return _json(
             {
                 **queries.tally(self._case),
-                **queries.queue_tally(self._case),
+                **queue.tally(self._case),
                 "unfinished": queries.unfinished(self._case),
             }
         )

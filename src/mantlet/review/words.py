@@ -17,7 +17,7 @@ _INSIDE: Final = {
 
 
 def words(row: dict[str, Any]) -> dict[str, Any]:
-    """Sentences for one row of `mantlet.case.queries.queue`; "" where there is nothing to say."""
+    """Sentences for one row of `mantlet.case.queue.read`; "" where there is nothing to say."""
     return {
         "what": _what(row),
         "where": ", ".join(each for each in (row["where"], _INSIDE.get(row["containment"])) if each),

@@ -1,0 +1,153 @@
+"""Measuring a model by what people said of what it was not taught on; and, since its release, against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mantlet.case.case import Case
+from mantlet.engine import labelled, recognise
+from mantlet.engine.labelled import NONE, Example, Examples
+from mantlet.errors import RefusedError, UsageError
+from mantlet.recognise import accuracy, models
+from mantlet.recognise.accuracy import Evaluation
+from mantlet.recognise.bundle import Bundle
+from mantlet.recognise.drift import Drift, Graded, drift
+from mantlet.recognise.manifest import Kind, Manifest
+
+_SEED: Final = 17
+Progress = Callable[[int, int], None]
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """How good a model was found; on how many contents, and how many of those labelled were left out: `taught`, since
+    it was taught on them, and `unread`, since its network said nothing of them. `warnings`: sentences."""
+
+    evaluation: Evaluation
+    contents: int
+    taught: int
+    unread: int
+    counted: dict[str, int]
+    drift: tuple[Drift, ...]
+    warnings: tuple[str, ...]
+
+
+def evaluate(
+    cases: Sequence[Case],
+    said: Examples,
+    model: Bundle,
+    base_rate: float | None,
+    workers: int,
+    progress: Progress = lambda *_: None,
+) -> Measured:
+    """Measures a model against what people said, on what it was not taught.
+
+    Raises:
+        UsageError: a model without labels, or nothing to measure it on.
+        EvidenceError: its networks cannot be run.
+    """
+    manifest = model.manifest
+    if manifest.kind not in (Kind.CLASSIFIER, Kind.DETECTOR):
+        raise UsageError(f"The model '{manifest.name}' is a kind of {manifest.kind}, with no labels to measure.")
+    known = models.taught(manifest.name)
+    fresh = [row for row in said.rows if row.sha256 not in known]
+    if not fresh:
+        raise UsageError(f"'{manifest.name}' was taught on all {len(said.rows):,} of these: measure it on others.")
+    found = _probabilities(cases, fresh, model, workers, progress)
+    rows = [row for row in fresh if row.sha256 in found]
+    if not rows:
+        raise UsageError(f"'{manifest.name}' says nothing of any of these {len(fresh):,} contents.")
+    labels = [label.name for label in manifest.labels]
+    truth = _truth(manifest, rows)
+    probabilities = np.stack([found[row.sha256] for row in rows])
+    evaluation = accuracy.measure(
+        labels, truth, probabilities, labelled.stacks(cases, rows),
+        labelled.exhibits(cases, rows),
+        [label.threshold.at if label.threshold else None for label in manifest.labels], base_rate, seed=_SEED,
+    )  # fmt: skip
+    return Measured(
+        evaluation, len(rows), len(said.rows) - len(fresh), len(fresh) - len(rows), labelled.counted(rows),
+        _drifted(cases, rows, model, truth, probabilities), tuple(_warnings(cases, said, model, known)),
+    )  # fmt: skip
+
+
+def _probabilities(
+    cases: Sequence[Case], rows: Sequence[Example], model: Bundle, workers: int, progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    """What a model gives each label, of the contents of which it says something: a head on what is stored, any other
+    by looking."""
+    from mantlet.recognise.runtime import Head  # its compiler takes a third of a second to load
+
+    found: dict[str, NDArray[np.float32]] = {}
+    if model.head:
+        runs, nth = Head(model), model.manifest.frames.nth_highest
+        for sha256, vectors in labelled.seen(cases, rows, model, workers, progress).items():
+            try:
+                frames = np.sort(runs.probabilities(vectors), axis=0)
+            except RefusedError:
+                continue
+            found[sha256] = frames[-min(nth, len(frames))]
+        return found
+    for number, case in enumerate(cases):
+        contents = [row.sha256 for row in rows if row.case == number]
+        for sha256, scores in recognise.scores(case, model, contents, workers, progress).items():
+            each = [scores.get(label.name, 0.0) for label in model.manifest.labels]
+            found[sha256] = np.asarray(each, np.float32)
+    return found
+
+
+def _truth(manifest: Manifest, rows: Sequence[Example]) -> NDArray[np.bool_]:
+    """[n, labels]: by the codes that a label means, or else by its name; what has none of them is NONE, where the model
+    has that label."""
+    of: dict[str, int] = {}
+    for number, label in enumerate(manifest.labels):
+        of |= dict.fromkeys((*label.means, label.name), number)
+    truth = np.zeros((len(rows), len(manifest.labels)), np.bool_)
+    for at, row in enumerate(rows):
+        if (column := of.get(row.label, of.get(NONE))) is not None:
+            truth[at, column] = True
+    if not truth[:, [number for name, number in of.items() if name != NONE]].any():
+        labels = ", ".join(label.name for label in manifest.labels[:20])
+        raise UsageError(f"Nothing here is labelled as what '{manifest.name}' tells apart: {labels}.")
+    return truth
+
+
+def _warnings(cases: Sequence[Case], said: Examples, model: Bundle, known: frozenset[str]) -> list[str]:
+    manifest, found = model.manifest, []
+    taught_on = set(manifest.card.taught_on.get("cases", ()))
+    if not known and (shared := [str(case.folder) for case in cases if case.id in taught_on]):
+        found.append(
+            f"'{manifest.name}' was taught on {', '.join(shared)}, and which of its pictures were taught is known only "
+            "where that was done: these figures flatter it."
+        )
+    if said.elsewhere:
+        found.append(f"{said.elsewhere:,} rows of the table are about no content of these cases.")
+    return found
+
+
+def _drifted(
+    cases: Sequence[Case], rows: Sequence[Example], model: Bundle, truth: NDArray[np.bool_], found: NDArray[np.float32]
+) -> tuple[Drift, ...]:
+    """Model against officers since its release, for each label with a threshold; nothing where there is no release, or
+    no grade after it."""
+    if model.signature is None:
+        return ()
+    since = [row.at is not None and row.at > model.signature.at for row in rows]
+    stacked = labelled.stacks(cases, rows)
+    graded = []
+    for number, label in enumerate(model.manifest.labels):
+        for at, case in enumerate(cases):
+            own = np.asarray([late and row.case == at for late, row in zip(since, rows, strict=True)])
+            if label.threshold is not None and own.any():
+                limit = label.threshold
+                graded.append(
+                    Graded(
+                        case.folder.name, label.name, truth[own, number], found[own, number], stacked[own],
+                        limit.at, limit.miss,
+                    )
+                )  # fmt: skip
+    return drift(graded)

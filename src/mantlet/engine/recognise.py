@@ -1,0 +1,258 @@
+"""Models over a case: what lacks their findings is looked at, by way of what is stored where that will do.
+
+A scan that names models has them look at what it finds. This has them look at what a case has already: contents with an
+embedding by the same network are scored from that, without the exhibits; the rest are read again, as
+`mantlet.engine.measure` does it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mantlet import settings
+from mantlet.case import recognition
+from mantlet.case.case import Case
+from mantlet.case.scan import Scan
+from mantlet.case.vectors import vectors
+from mantlet.engine import local
+from mantlet.engine.alone import only_scan
+from mantlet.engine.measure import measure
+from mantlet.engine.messages import Expand, Expanded, Found, Model
+from mantlet.errors import EvidenceError, NotAllowedError, RefusedError, UsageError
+from mantlet.recognise import builtin, models
+from mantlet.recognise.bundle import Bundle, read
+from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION
+from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, Step, Task
+
+_AT_ONCE: Final = 1000
+_MEMORY: Final = 256 * 1024 * 1024
+"""Bytes that a network may need besides four times its size: the file, its own copy, and what lies between layers."""
+
+
+class Recognised(msgspec.Struct, frozen=True):
+    """How many contents a model has answered for, now or before, out of how many; and why others could not be read
+    again: the SHA-256 of each, with a sentence."""
+
+    contents: int
+    answered: int
+    out_of_reach: dict[str, str]
+
+
+class Similar(msgspec.Struct, frozen=True):
+    """A content that looks like an example: the cosine of the two embeddings, of the nearest ones; 1 for the same."""
+
+    sha256: str
+    cosine: float
+
+
+def model_of(bundle: Bundle, path: Path | None = None) -> Model:
+    """What workers are told of a model: of one that is kept here, or of the file at `path`."""
+    manifest = bundle.manifest
+    memory = _MEMORY + 4 * (len(bundle.network) + len(bundle.head))
+    return Model(manifest.name, str(path) if path else None, bundle.digest, manifest.states, memory)
+
+
+def add(data: bytes, called: str) -> Bundle:
+    """Keeps the file of a bundle, once a boxed worker has opened it and tried it on test pictures; `called`: in errors.
+
+    Raises:
+        EvidenceError, IntegrityError: it is no bundle, is damaged, or its networks do not do what it says.
+        UsageError: its name is taken.
+    """
+    bundle = read(data, called)
+    folder = models.folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".trying-") as file:
+        file.write(data)
+        file.flush()
+        try_out(bundle, Path(file.name))
+    models.keep(bundle.manifest.name, data, replace=False)
+    return bundle
+
+
+def try_out(bundle: Bundle, path: Path | None) -> None:
+    """Has a boxed worker open a model, kept here or at `path`, and try it on test pictures. Raises EvidenceError where
+    its networks do not do what it says."""
+    try:
+        local.Worker([model_of(bundle, path)]).end()
+    except (EOFError, OSError, ValueError) as error:
+        raise EvidenceError(f"The process that opened '{bundle.manifest.name}' ended abruptly.") from error
+
+
+def embed(
+    case: Case,
+    bundle: Bundle,
+    contents: Sequence[str],
+    workers: int,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, NDArray[np.float16]]:
+    """The vectors of some contents by a model's network, [frames, d], made now where there are none yet; those that it
+    could not make are left out. Raises as `recognise`."""
+    key = bundle.manifest.embedding_key
+    found = recognition.vectors_of(case, key, contents)
+    lacking = [sha256 for sha256 in contents if sha256 not in found]
+    if lacking:
+        _note(case, bundle)
+        measure(case, EMBEDDING, lacking, workers, progress, model_of(bundle))
+        found |= recognition.vectors_of(case, key, lacking)
+    return found
+
+
+def scores(
+    case: Case,
+    bundle: Bundle,
+    contents: Sequence[str],
+    workers: int,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, dict[str, float]]:
+    """What a model without a head says of some contents, label -> probability, asked now where it was not before; those
+    of which it says nothing are left out. Raises as `recognise`."""
+    settings_ = bundle.manifest.states[SCORES]
+    lacking = set(recognition.lacking(case, SCORES, settings_)) & set(contents)
+    if lacking:
+        _note(case, bundle)
+        measure(case, SCORES, sorted(lacking), workers, progress, model_of(bundle))
+    said, wanted = recognition.scores_of(case, settings_), set(contents)
+    return {sha256: each["scores"] for sha256, each in said.items() if sha256 in wanted}
+
+
+def recognise(
+    case: Case, bundle: Bundle, workers: int, progress: Callable[[int, int], None] = lambda *_: None
+) -> Recognised:
+    """Has a model look at everything in a case that it has not looked at.
+
+    Raises:
+        UsageError: a scan of this case is running.
+        EvidenceError: the model cannot be run.
+        KeyboardInterrupt: everything found so far is stored.
+    """
+    states = bundle.manifest.states
+    name = SCORES if SCORES in states else EMBEDDING
+    total = case.reader.execute("SELECT count(*) FROM content").fetchone()[0]
+    if not recognition.lacking(case, name, states[name]):
+        return Recognised(total, total, {})
+    with only_scan(case):
+        _note(case, bundle)
+        if bundle.head:
+            _score(case, bundle)
+    contents = recognition.lacking(case, name, states[name])
+    away = measure(case, name, contents, workers, progress, model_of(bundle)).out_of_reach if contents else {}
+    return Recognised(total, total - len(away), away)
+
+
+def _note(case: Case, bundle: Bundle) -> None:
+    """In the ledger: that a model is about to look at the case."""
+    with case.change() as change:
+        change.record("models asked", {"model": bundle.manifest.name, "digest": bundle.digest})
+        recognition.use(change, [bundle])
+
+
+def _score(case: Case, bundle: Bundle) -> None:
+    """States the scores of what has an embedding already."""
+    from mantlet.recognise.runtime import Head  # its compiler takes a third of a second to load
+
+    head, states = Head(bundle), bundle.manifest.states
+    waiting = recognition.unscored(case, states[EMBEDDING], states[SCORES])
+    scan = Scan(case)
+    while some := list(islice(waiting, _AT_ONCE)):  # read before any is written
+        scan.merge(Rows(findings=[_finding(head, states[SCORES], *each) for each in some]))
+        scan.flush()
+        waiting = recognition.unscored(case, states[EMBEDDING], states[SCORES])
+
+
+def _finding(head: Any, settings: str, sha256: str, vectors: NDArray[np.float16]) -> Finding:
+    try:
+        return Finding(sha256, SCORES, VERSION, settings, head.said(vectors))
+    except RefusedError as error:
+        return Finding(sha256, SCORES, VERSION, settings, absent=Absent(Reason(error.reason), str(error)))
+
+
+def embedder(case: Case, name: str | None) -> Bundle:
+    """The model of that name, or that which made most embeddings of the case and is still here, or the one built in.
+
+    Raises:
+        UsageError: it makes no embedding.
+        NotAllowedError: it may not be used.
+    """
+    if name is not None:
+        bundle = models.to_use(name)
+        if not bundle.manifest.recipe.embedding:
+            raise UsageError(f"The model '{name}' makes no embedding, by which pictures could be compared.")
+        return bundle
+    counts = recognition.embeddings(case)
+    best = models.to_use(builtin.NAME)
+    for each in models.names()[1:]:
+        try:
+            bundle = models.to_use(each)
+        except (EvidenceError, NotAllowedError):
+            continue
+        if counts.get(bundle.manifest.embedding_key, 0) > counts.get(best.manifest.embedding_key, 0):
+            best = bundle
+    return best
+
+
+def look_at(path: Path, bundle: Bundle) -> NDArray[np.float16]:
+    """The vectors of a picture or a clip in a file, [frames, d], made in a boxed worker.
+
+    Raises:
+        EvidenceError: it is neither, or cannot be read.
+    """
+    if not path.is_file():
+        raise EvidenceError(f"There is no file {path}.")
+    entry = Entry(Step("whole", 0, "given"), path.stat().st_size)
+    node = Node(Task.EXAMINE, Address("given"), entries=(entry,))
+    worker = local.Worker([model_of(bundle)])
+    try:
+        worker.send(Expand(node, {"given": str(path.resolve())}))
+        found, why = Rows(), ""
+        while not isinstance(answer := worker.receive(), Expanded):
+            if not isinstance(answer, Found):
+                raise EvidenceError(f"{path} cannot be read.")
+            found.findings.extend(answer.rows.findings)
+            why = next((each.absent.detail for each in answer.rows.unread), why)
+    except (EOFError, OSError, ValueError) as error:
+        raise EvidenceError(f"{path} cannot be read: the process that read it ended abruptly.") from error
+    finally:
+        worker.end()
+    for finding in found.findings:
+        if finding.name == EMBEDDING:
+            if finding.absent:
+                raise EvidenceError(f"{path} cannot be compared: {finding.absent.detail}")
+            return np.frombuffer(finding.value["numbers"], "<f2").reshape(-1, finding.value["dimensions"])
+    raise EvidenceError(f"{path} is neither a picture nor a clip that can be read. {why}".rstrip())
+
+
+def similar(
+    case: Case, examples: list[NDArray[np.float16]], bundle: Bundle, most: int, besides: frozenset[str] = frozenset()
+) -> list[Similar]:
+    """The contents that look most like an example, nearest first; of several examples, most like what they share, by a
+    head taught on them (`mantlet.recognise.online`). `besides`: contents that are left out.
+
+    Raises:
+        EvidenceError: the case has no embedding by this model.
+    """
+    from mantlet.recognise.nearest import nearest  # its compiler takes a third of a second to load
+    from mantlet.recognise.online import Ranker
+
+    there = vectors(case, bundle.manifest.embedding_key)
+    given = np.concatenate(examples).astype(np.float32)
+    wanted = settings.KEY_FRAMES * (most + len(besides))  # a clip may fill as many places with its frames
+    if len(given) == 1:
+        rows, _ = nearest(there.numbers, given[0], min(len(there.numbers), wanted))
+    else:
+        ranker = Ranker(there.numbers, seed=0)
+        ranker.teach(given, True)
+        rows = ranker.order()[:wanted]
+    best: dict[str, float] = {}
+    for row in rows:
+        cosine = float((given @ there.numbers[row].astype(np.float32)).max())
+        best[there.content(row)] = max(cosine, best.get(there.content(row), -1.0))
+    return [Similar(each, cosine) for each, cosine in best.items() if each not in besides][:most]
