@@ -26,7 +26,7 @@ def adopt() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def cost(command: list[str], count: int, home: Path) -> Cost:
+def cost_of(command: list[str], count: int, home: Path) -> Cost:
     """Of the command and of every process that it started, until the last has ended, by picture. `adopt` comes first;
     nothing else that was started here may still run."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

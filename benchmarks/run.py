@@ -6,31 +6,28 @@ than wall time on a machine that does other things too. Linux only.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks import pictures, reading
+from benchmarks import pictures, reading, running
+from benchmarks.cost import Cost, adopt, cost_of
 
 ROUNDS: Final = 3
 WORKERS: Final = 2
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
 PEER: Final = "open, three hashes, full Pillow decode, pdqhash"
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class Comparison(NamedTuple):
@@ -73,16 +70,8 @@ ASKING: Final = (
 PEERS: Final = {"faiss": "faiss.IndexBinaryFlat, batches of 32", "threatexchange": "threatexchange PDQIndex"}
 
 
-class Cost(NamedTuple):
-    """Milliseconds of processor time in all processes, and of wall time, a picture."""
-
-    cpu: float
-    wall: float
-
-
 def main() -> None:
-    # So that processes whose parent ends first, as workers do, become ours to wait for: only then is their time known.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt()
     with tempfile.TemporaryDirectory(prefix="mantlet-bench-") as folder:
         _import(Path(folder))
         results = [_compare(each, Path(folder)) for each in COMPARISONS]
@@ -110,7 +99,7 @@ def _compare(comparison: Comparison, folder: Path) -> dict[str, Any]:
     for number in range(1, ROUNDS + 1):
         ours.append(_scan(evidence, count, folder))
         plain = [sys.executable, "-m", "benchmarks.plain", str(evidence), str(peer_count)]
-        peer.append(_cost(plain, peer_count, folder))
+        peer.append(cost_of(plain, peer_count, folder))
         print(f"  round {number}   ours {ours[-1].cpu:7.2f}   plain {peer[-1].cpu:7.2f}")
     start = _scan(empty, count, folder)
     shutil.rmtree(evidence)
@@ -141,7 +130,7 @@ def _import(folder: Path) -> None:
             file.write(f"{value[:32]},{value[32:]}\n")
     command = [sys.executable, "-m", "mantlet", "known", "import", str(path), "--name", "million"]
     print(
-        f"import of {RECORDS:,} records (md5, pdq): {_cost(command, 1, folder).cpu / 1000:.1f} s CPU, tables included"
+        f"import of {RECORDS:,} records (md5, pdq): {cost_of(command, 1, folder).cpu / 1000:.1f} s CPU, tables included"
     )
 
 
@@ -165,7 +154,7 @@ def _compare_stacking(folder: Path) -> dict[str, Any]:
     name, goal = "stacks of 10,000 pictures", 2
     mine, theirs = (
         statistics.median(
-            _cost([sys.executable, "-m", "benchmarks.stacking", way], 1, folder).cpu / 1000 for _ in "123"
+            cost_of([sys.executable, "-m", "benchmarks.stacking", way], 1, folder).cpu / 1000 for _ in "123"
         )
         for way in ("ours", "numpy")
     )
@@ -191,14 +180,14 @@ def _compare_reading(folder: Path) -> list[dict[str, Any]]:
         return [{"name": name, **common, "ours": None, "peer": None, "ratio": None, "skipped": why} for name in names]
     reading.disk(folder)
     results, gigabytes = [], reading.SIZE / 1e9
-    start = min(_cost([sys.executable, "-m", "benchmarks.reading", str(folder / "empty")], 1, folder).cpu for _ in "12")
+    start = min(cost_of([sys.executable, "-m", "benchmarks.reading", str(folder / "empty")], 1, folder).cpu for _ in "12")
     for name, (file, goal) in names.items():
         ours, peer = list[float](), list[float]()
         for _ in range(ROUNDS):
-            cost = _cost([sys.executable, "-m", "benchmarks.reading", str(folder / file)], 1, folder).cpu
+            cost = cost_of([sys.executable, "-m", "benchmarks.reading", str(folder / file)], 1, folder).cpu
             ours.append((cost - start) / 1000 / gigabytes)
             command = ["tsk_recover", "-e", str(folder / file), str(folder / "recovered")]
-            peer.append(_cost(command, 1, folder).cpu / 1000 / gigabytes)
+            peer.append(cost_of(command, 1, folder).cpu / 1000 / gigabytes)
             shutil.rmtree(folder / "recovered")
         mine, theirs = statistics.median(ours), statistics.median(peer)
         print(
@@ -212,28 +201,9 @@ def _compare_reading(folder: Path) -> list[dict[str, Any]]:
 def _scan(evidence: Path, count: int, folder: Path) -> Cost:
     case = folder / "case"
     command = ["mantlet", "scan", str(evidence), "--case", str(case), "--workers", str(WORKERS)]
-    cost = _cost([sys.executable, "-m", *command], count, folder)
+    cost = cost_of([sys.executable, "-m", *command], count, folder)
     shutil.rmtree(case)
     return cost
-
-
-def _cost(command: list[str], count: int, home: Path) -> Cost:
-    """Of the command and of every process that it started, until the last has ended, by picture."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment = {**kept, "MANTLET_HOME": str(home / "home")}
-    before, started = _children(), time.monotonic()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wall = time.monotonic() - started
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return Cost((_children() - before) * 1000 / count, wall * 1000 / count)
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _machine() -> dict[str, Any]:

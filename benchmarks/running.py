@@ -1,5 +1,5 @@
 """A model at work against its parts: the stage against the bare runtime, and a scan with a model against a scan
-without one and the bare runtime. `python -m benchmarks.running stage|scan`.
+without one and the bare runtime. `python -m benchmarks.running stage|scan` (`measured`).
 
 MobileNetV2 and the benign photographs, which lie beside this checkout (`missing`). Every figure is processor time on
 one core. What is compared takes turns, in rounds short enough that other work on the machine slows all of it alike;
@@ -9,7 +9,10 @@ the ratio is that of each round, and the median of the rounds counts.
 from __future__ import annotations
 
 import csv
+import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cost import adopt, cost
+from benchmarks.cost import adopt, cost_of
 from mantlet.media import picture
 from mantlet.media.picture import Pixels
 from mantlet.recognise import adding, bundle
@@ -65,7 +68,15 @@ class Scan(NamedTuple):
 
 def missing() -> str | None:
     """Why this cannot be measured here."""
-    return None if _NETWORK.is_file() and _TABLE.is_file() else "shared/data and shared/models do not lie beside it"
+    return None if _NETWORK.is_file() and _TABLE.is_file() else "shared/data and shared/models do not lie beside this checkout"
+
+
+def measured(what: str) -> Any:
+    """"stage": `Stage` by what is fed; "scan": `Scan`, each as a dictionary. In a process of its own, so that its
+    children are all whose time counts, and libraries use one thread."""
+    alone = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+    command = [sys.executable, "-m", "benchmarks.running", what]
+    return json.loads(subprocess.run(command, env=alone, check=True, capture_output=True).stdout)
 
 
 def photographs(count: int) -> list[Path]:
@@ -133,7 +144,7 @@ def _each(work: Callable[[Any], Any], given: Sequence[Any]) -> float:
 
 
 def scan(folder: Path) -> Scan:
-    """A scan of photographs; `folder` is for the evidence, the case and a home of its own. `cost.adopt` comes first."""
+    """A scan of photographs; `folder` is for the evidence, the case and a home of its own. `adopt` comes first."""
     evidence, empty, home = folder / "evidence", folder / "empty", folder / "home"
     for each in (evidence, empty, home):
         each.mkdir()
@@ -165,7 +176,7 @@ def _scanned(folder: Path, evidence: Path, *model: str) -> float:
 
 
 def _mantlet(folder: Path, *arguments: str) -> float:
-    return cost([sys.executable, "-m", "mantlet", *arguments], 1, folder).cpu
+    return cost_of([sys.executable, "-m", "mantlet", *arguments], 1, folder).cpu
 
 
 def _parts(model: Bundle, bare: Callable[[NDArray[Any]], Any], paths: Sequence[Path]) -> tuple[float, float]:
@@ -180,19 +191,13 @@ def _parts(model: Bundle, bare: Callable[[NDArray[Any]], Any], paths: Sequence[P
 
 
 def main() -> None:
-    if why := missing():
-        sys.exit(f"Left out: {why}.")
+    """Prints one JSON object."""
     if sys.argv[1] == "stage":
-        for name, found in stages().items():
-            print(f"{name}: {found.ours:.1f} a second, bare {found.bare:.1f}, ratio {found.ratio:.3f}")
+        print(json.dumps({name: found._asdict() for name, found in stages().items()}))
         return
     adopt()
-    with tempfile.TemporaryDirectory() as folder:
-        whole = scan(Path(folder))
-        print(
-            f"{whole.whole:.2f} ms a picture; without {whole.without:.2f}, bare {whole.bare:.2f}, "
-            f"prepared {whole.prepared:.2f}; ratio {whole.ratio:.3f}"
-        )
+    with tempfile.TemporaryDirectory(prefix="mantlet-bench-") as folder:
+        print(json.dumps(scan(Path(folder))._asdict()))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from mantlet.case.decisions import Seen, decide
 from mantlet.governance import keys
 from mantlet.grading import scheme
 from mantlet.recognise import bundle
-from mantlet.recognise.manifest import Label, Threshold
+from mantlet.recognise.manifest import Frames, Label, Threshold
 from tests import networks
 from tests.conftest import Run
 from tests.recognise.test_bundle import CARD
@@ -124,6 +124,27 @@ def test_a_second_head_needs_no_exhibit(run, brought, folder, tmp_path, home) ->
     for name, item in told(run, case).items():
         assert max(item["scores"]["taught"], key=item["scores"]["taught"].get) == name.split("-")[0]
     run("verify", case, "--record-only")
+
+
+@pytest.mark.parametrize(("nth", "blue"), [(1, True), (3, False)])
+def test_a_clip_scores_by_the_rule_of_its_bundle(run, home, tmp_path, nth, blue) -> None:
+    (tmp_path / "it.model").write_bytes(networks.made(labels=LABELS, frames=Frames(nth)))
+    run("model", "add", tmp_path / "it.model")
+    allow(home, "colours")
+    (tmp_path / "exhibit").mkdir()
+    first, *rest = [painted("red", number) for number in range(4)] + [painted("blue", number) for number in range(2)]
+    first.save(tmp_path / "exhibit" / "clip.png", save_all=True, append_images=rest, duration=500)
+    case = tmp_path / "case"
+    run("scan", tmp_path / "exhibit", "--case", case, "--model", "colours")
+    (item,) = told(run, case).values()
+    assert item["kind"] == "moving"
+    assert item["scores"]["colours"]["red"] > 0.9
+    assert (item["scores"]["colours"]["blue"] > 0.9) is blue
+    assert item["recognised"]["colours"]["flagged"] == (["red", "blue"] if blue else ["red"])
+    blues = tmp_path / "blue.png"
+    painted("blue", 1).save(blues)
+    (found,) = run("similar", case, "--to", blues, "--model", "colours", "--json").json()["similar"]
+    assert found["cosine"] > 0.99  # by the frame that looks most like it
 
 
 def test_what_was_gone_is_told_and_not_stored(run, brought, folder, tmp_path) -> None:

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance import content, hostile, kill, known, known_scale, memory
+from tests.acceptance import (
+    content,
+    hostile,
+    kill,
+    known,
+    known_scale,
+    memory,
+    recognition_running,
+    recognition_speed,
+    recognition_teaching,
+)
 from tests.acceptance.figure import Figure
 
 FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
@@ -25,6 +35,9 @@ FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     "known.dihedral": known.dihedral,
     "known.digests-100m": known_scale.digests,
     **known_scale.HASHES,
+    **recognition_teaching.FIGURES,
+    **recognition_speed.FIGURES,
+    **recognition_running.FIGURES,
 }
 
 

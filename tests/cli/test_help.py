@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,11 @@ def test_a_case_answers_every_question_in_json(run: Any, case: Path) -> None:
     report = run("report", case, "-o", case.parent / "x.html", "--json")
     assert json.loads(report.out) == {"report": str(case.parent / "x.html")}
     assert (case.parent / "x.html").is_file()
+
+
+def test_a_command_starts_without_what_it_does_not_need() -> None:
+    """A compiler, a runtime of networks and the like take longer to load than most commands do."""
+    heavy = ("numba", "scipy", "sklearn", "onnx", "onnxruntime", "PIL", "av", "jinja2", "starlette")
+    script = f"import sys, mantlet.cli.app; print([each for each in {heavy} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    assert done.stdout == "[]\n"

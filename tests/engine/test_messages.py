@@ -14,6 +14,9 @@ from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, S
 DIGEST = "0" * 64
 FRAME = {"seconds": 0.5, "pdq": DIGEST, "quality": 80}
 MEDIA = {"width": 4, "height": 3}
+HALVES = b"\x00\x3c\x00\xbc"  # 1 and -1, as float16
+BOX = {"label": "boat", "score": 0.5, "frame": 0, "box": [0.0, 0.1, 0.9, 1.0]}
+SCORES = {"scores": {"boat": 0.75}, "flagged": ["boat"]}
 
 
 def finding(name: str, value: Any) -> Finding:
@@ -30,6 +33,11 @@ def finding(name: str, value: Any) -> Finding:
         ("pdq-forms", [DIGEST] * 7),
         ("pdq-512", [DIGEST] * 8),
         ("frames", [FRAME] * settings.KEY_FRAMES),
+        ("embedding", {"dimensions": 2, "numbers": HALVES * settings.KEY_FRAMES}),
+        ("scores", SCORES),
+        ("scores", {"scores": {}, "flagged": [], "text": "BOAT 7"}),
+        ("scores", {"scores": {}, "flagged": [], "years": 30.5}),
+        ("scores", {**SCORES, "boxes": [BOX]}),
     ],
 )
 def test_what_stages_state_is_taken(name: str, value: Any) -> None:
@@ -59,11 +67,26 @@ def test_what_stages_state_is_taken(name: str, value: Any) -> None:
         ("frames", [1]),
         ("frames", [{**FRAME, "pdq": "abcd"}]),
         ("frames", [FRAME] * (settings.KEY_FRAMES + 1)),
+        ("embedding", {"dimensions": 2, "numbers": b""}),
+        ("embedding", {"dimensions": 2, "numbers": HALVES[:3] + b"\x7c"}),  # infinite
+        ("embedding", {"dimensions": 2, "numbers": HALVES[:2] + b"\x00\x7e"}),  # not a number
+        ("embedding", {"dimensions": 3, "numbers": HALVES}),
+        ("embedding", {"dimensions": 10**6, "numbers": HALVES}),
+        ("embedding", {"dimensions": 2, "numbers": HALVES * (settings.KEY_FRAMES + 1)}),
+        ("scores", {**SCORES, "scores": {"boat": 1.5}}),
+        ("scores", {**SCORES, "scores": {"boat": float("nan")}}),
+        ("scores", {**SCORES, "scores": {str(number): 0.5 for number in range(65)}}),
+        ("scores", {**SCORES, "scores": {"b" * 300: 0.5}}),
+        ("scores", {**SCORES, "years": 500}),
+        ("scores", {**SCORES, "text": "b" * 2000}),
+        ("scores", {**SCORES, "boxes": [{**BOX, "box": [0.0, 0.1, 0.9]}]}),
+        ("scores", {**SCORES, "boxes": [{**BOX, "frame": settings.KEY_FRAMES}]}),
+        ("scores", {**SCORES, "more": 1}),
         ("another", 1),
     ],
 )
 def test_what_no_stage_states_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=r"Expected|missing|unknown|there is no finding"):
+    with pytest.raises(ValueError, match=r"Expected|missing|unknown|there is no finding|cannot be"):
         check_value(finding(name, value))
 
 

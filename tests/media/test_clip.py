@@ -16,6 +16,8 @@ from mantlet import settings
 from mantlet.errors import RefusedError
 from mantlet.evidence.stream import Memory
 from mantlet.media import clip
+from mantlet.sight import Sight
+from mantlet.types import Content, Kind
 
 
 def video(seconds: int, *, width: int = 320, height: int = 240, sound: bool = False, gop: int = 10) -> bytes:
@@ -58,6 +60,29 @@ def test_a_long_clip_is_sampled_evenly_from_start_to_end() -> None:
     assert times[0] == 0.0
     assert times[-1] > 190
     assert max(b - a for a, b in itertools.pairwise(times)) < 8
+
+
+@pytest.mark.parametrize(("frames", "shown"), [(5, 5), (100, settings.KEY_FRAMES)])
+def test_models_are_shown_frames_from_all_of_a_clip(frames: int, shown: int) -> None:
+    """Each frame is shuffled anew and a little brighter than the one before: that tells where those shown come from."""
+    shuffled = np.random.default_rng(1).permuted(np.tile(np.linspace(0, 99, 48, dtype=np.uint8), (frames, 1)), axis=1)
+    grey = shuffled.reshape(frames, 6, 8) + np.arange(frames, dtype=np.uint8)[:, None, None]
+    pictures = [Image.fromarray(each).resize((320, 240), Image.Resampling.NEAREST).convert("RGB") for each in grey]
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.gop_size, stream.pix_fmt, stream.bit_rate = 320, 240, 1, "yuv420p", 9**7
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    data = file.getvalue()
+    content = Content("0" * 64, "0" * 32, "0" * 40, len(data), Kind.MOVING, "video/mp4")
+    seen = [float(pixels.mean()) for pixels in Sight(content, data, Memory(data), shown=True).shown]
+    assert len(seen) == shown
+    at = np.argmin(np.abs(np.asarray(seen)[:, None] - [np.asarray(picture).mean() for picture in pictures]), axis=1)
+    assert at[0] < frames / 10
+    assert at[-1] > frames * 0.8
+    assert np.abs(np.diff(at) - frames / shown).max() <= frames / 20 + 2
 
 
 def test_what_is_cut_or_no_clip_at_all_is_refused_by_an_exception() -> None:

@@ -142,6 +142,24 @@ def flagged(case: Case, settings: str | None) -> dict[str, int]:
     return {row["label"]: row["count"] for row in rows}
 
 
+def summary(case: Case) -> list[dict[str, Any]]:
+    """The models that looked at the case, each with how many contents it answered for, for how many not, by reason, and
+    how many it flagged, by label. Of a model that was released again, the last."""
+    told = {}
+    for model in used(case):
+        states = model["states"]
+        name = SCORES if SCORES in states else EMBEDDING
+        rows = case.reader.execute(
+            "SELECT reason, count(*) AS count FROM finding WHERE name = ? AND settings = ? GROUP BY 1 ORDER BY 1",
+            (name, states[name]),
+        )
+        counts = {row["reason"]: row["count"] for row in rows}
+        answered = counts.pop(None, 0)
+        about = {"answered": answered, "silent": counts, "flagged": flagged(case, states.get(SCORES))}
+        told[states[name]] = {**model, **about}
+    return list(told.values())
+
+
 def graded(case: Case) -> list[Graded]:
     """Contents with a grade that a person gave on viewing them: nothing that was carried over teaches or measures."""
     rows = case.reader.execute(

@@ -10,7 +10,6 @@ import typer
 from mantlet.case.case import open_case
 from mantlet.cli.output import As, CaseFolder, Json, print_json, say
 from mantlet.governance import keys
-from mantlet.report import grades
 
 
 def export(
@@ -29,6 +28,8 @@ def export(
 
     Example: mantlet export case-17 --format grades -o case-17.grades
     """
+    from mantlet.report import grades  # its compiler takes a third of a second to load
+
     count = grades.write(open_case(case), output, keys.actor(actor), scheme)
     if as_json:
         print_json({"export": str(output), "format": form, "grades": count})

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -24,9 +24,11 @@ from mantlet.engine.messages import Sample, Sampled
 from mantlet.errors import EvidenceError, IntegrityError, UsageError
 from mantlet.evidence.container import form_of
 from mantlet.known.keyed import BLOCK, DIGEST, SECTOR
-from mantlet.known.opened import Opened
 from mantlet.known.records import Blocks
 from mantlet.types import Absent, Count, Reason, Word
+
+if TYPE_CHECKING:
+    from mantlet.known.opened import Opened
 
 _EXHIBIT: Final = "E"
 _ROUND: Final = 1024

@@ -5,16 +5,15 @@ One file without scripts or outside references, so that it can be disclosed, pri
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from mantlet import __version__
-from mantlet.case import matching, queries
+from mantlet.case import matching, queries, recognition
 from mantlet.case.case import Case, refuse_output
-from mantlet.errors import UsageError
 from mantlet.governance import ledger
 from mantlet.grading import scheme
+from mantlet.report import page
 
 _UNREAD_PLACES = 500
 
@@ -25,32 +24,15 @@ def write(case: Case, path: Path) -> None:
     Raises:
         UsageError: not an .html name, or a folder that cannot be written to.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path} does not end in .html, the one form of report there is yet.")
+    page.refuse_name(path)
     refuse_output(case, path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(render(case), encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    page.write(path, render(case))
 
 
 def render(case: Case) -> str:
-    """The report as text. Names from exhibits are escaped: they are hostile."""
-    import jinja2  # every other command does without
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mantlet.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = lambda value: f"{value:,}"
-    return environment.get_template("report.html").render(facts(case))
+    """The report as text."""
+    text: str = page.environment().get_template("report.html").render(facts(case))
+    return text
 
 
 def facts(case: Case) -> dict[str, Any]:
@@ -64,6 +46,7 @@ def facts(case: Case) -> dict[str, Any]:
         "made": ledger.now()[:19] + "Z",
         "version": __version__,
         "heads": [head for chain in ledger.CHAINS if (head := ledger.verify(case.reader, chain))],
+        "models": recognition.summary(case),
         "schemes": [_scheme(*row) for row in schemes],
         "tally": queries.tally(case),
         "sets": matching.sets_used(case),

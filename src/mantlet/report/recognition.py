@@ -8,15 +8,14 @@ tell apart, and with lines and shapes that a black print keeps.
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any, Final
 
 from mantlet import __version__
-from mantlet.errors import UsageError
 from mantlet.governance import ledger
 from mantlet.recognise.accuracy import AtBaseRate, Evaluation, LabelAccuracy
 from mantlet.recognise.intervals import Share
+from mantlet.report import page
 
 _LEFT, _BOTTOM, _WIDTH, _HEIGHT = 48.0, 236.0, 250.0, 200.0
 """The inside of a plot, in the units of its view box."""
@@ -34,38 +33,21 @@ def write(evaluation: Evaluation, about: dict[str, Any], path: Path) -> None:
     Raises:
         UsageError: not an .html name, or a folder that cannot be written to.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"{path} does not end in .html, the one form of report there is yet.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(render(evaluation, about), encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    page.refuse_name(path)
+    page.write(path, render(evaluation, about))
 
 
 def render(evaluation: Evaluation, about: dict[str, Any]) -> str:
     """The page as text. Names of labels, models and exhibits come from others, and are escaped."""
-    import jinja2  # every other command does without
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mantlet.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page.environment()
     environment.filters |= {
-        "count": lambda value: f"{value:,}",
         "percent": percent,
         "reasons": lambda absent, fields: list(dict.fromkeys(absent[each].detail for each in fields if each in absent)),
         "across": lambda share: f"{_LEFT + _WIDTH * share:.1f}",
         "up": lambda share: f"{_BOTTOM - _HEIGHT * share:.1f}",
         "logarithm": _logarithm,
     }
-    return environment.get_template("recognition.html").render(
+    text: str = environment.get_template("recognition.html").render(
         evaluation=evaluation,
         sentences=[sentence(label) for label in evaluation.labels],
         decades=[_decades(label) for label in evaluation.labels],
@@ -74,6 +56,7 @@ def render(evaluation: Evaluation, about: dict[str, Any]) -> str:
         about={"model": "", "version": "", "digest": "", "notice": "", "measured_on": [], "limits": [], "drift": []}
         | about,
     )
+    return text
 
 
 def percent(share: float) -> str:
