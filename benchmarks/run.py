@@ -68,6 +68,9 @@ ASKING: Final = (
     Asking("real", 10_000_000, "faiss", 5000, 60),
 )
 PEERS: Final = {"faiss": "faiss.IndexBinaryFlat, batches of 32", "threatexchange": "threatexchange PDQIndex"}
+NEAREST: Final = {"faiss": "faiss.IndexFlatIP, float32 in memory", "numpy": "numpy, float32 in memory"}
+EMBEDDINGS: Final = (200_000, 1280)
+EMBEDDINGS_ASKED: Final = 30
 
 
 def main() -> None:
@@ -78,6 +81,8 @@ def main() -> None:
         results += [_compare_asking(each) for each in ASKING]
         results.append(_compare_stacking(Path(folder)))
         results += _compare_reading(Path(folder))
+        results += [_compare_nearest(peer) for peer in NEAREST]
+        results += _compare_running()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"\nWritten to {RESULTS}.")
@@ -180,7 +185,9 @@ def _compare_reading(folder: Path) -> list[dict[str, Any]]:
         return [{"name": name, **common, "ours": None, "peer": None, "ratio": None, "skipped": why} for name in names]
     reading.disk(folder)
     results, gigabytes = [], reading.SIZE / 1e9
-    start = min(cost_of([sys.executable, "-m", "benchmarks.reading", str(folder / "empty")], 1, folder).cpu for _ in "12")
+    start = min(
+        cost_of([sys.executable, "-m", "benchmarks.reading", str(folder / "empty")], 1, folder).cpu for _ in "12"
+    )
     for name, (file, goal) in names.items():
         ours, peer = list[float](), list[float]()
         for _ in range(ROUNDS):
@@ -196,6 +203,58 @@ def _compare_reading(folder: Path) -> list[dict[str, Any]]:
         figures = {"ours": round(mine, 3), "peer": round(theirs, 3), "ratio": round(theirs / mine, 2), "goal": goal}
         results.append({"name": name, **common, **figures, "rounds": ROUNDS})
     return results
+
+
+def _compare_nearest(peer: str) -> dict[str, Any]:
+    """Look-ups of the 100 nearest embeddings a second of processor time, one at a time; the same are found."""
+    count, width = EMBEDDINGS
+    name = f"look-alikes, {count:,} embeddings of {width} numbers"
+    result: dict[str, Any] = {"name": name, "peer_name": NEAREST[peer], "unit": "queries a CPU second"}
+    if importlib.util.find_spec(peer) is None:
+        print(f"{name}: left out, since {peer} is not installed; `make bench` installs it.")
+        return {**result, "ours": None, "peer": None, "ratio": None, "skipped": f"{peer} is not installed"}
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    rates = []
+    for index in ("ours", peer):
+        command = [sys.executable, "-m", "benchmarks.recognition", index, *map(str, (count, width, EMBEDDINGS_ASKED))]
+        done = subprocess.run(command, env=one_thread, check=True, capture_output=True, text=True)
+        rates.append(float(done.stdout.split()[0]))
+    mine, theirs = rates
+    print(f"{name}: ours {mine:.1f}, {peer} {theirs:.1f} a CPU second (ratio {mine / theirs:.2f})")
+    figures = {"ours": round(mine, 2), "peer": round(theirs, 2), "ratio": round(mine / theirs, 2)}
+    return {**result, **figures, "machine": _machine()}
+
+
+def _compare_running() -> list[dict[str, Any]]:
+    """A model's stage against the bare runtime, and a scan with a model against the sum of its parts."""
+    bare, parts = "ONNX Runtime alone, prepared tensors", "the scan without a model, ONNX Runtime alone, preparing"
+    if why := running.missing():
+        print(f"recognition: left out: {why}.")
+        skipped = {"ours": None, "peer": None, "ratio": None, "skipped": why}
+        return [
+            {"name": name, "peer_name": peer, **skipped}
+            for name, peer in (("recognition stage", bare), ("scan with a model", parts))
+        ]
+    results = []
+    for fed, each in running.measured("stage").items():
+        name = f"recognition stage, MobileNetV2, {fed}"
+        print(f"{name}: ours {each['ours']:.1f}, bare {each['bare']:.1f} a CPU second (ratio {each['ratio']:.2f})")
+        figures = {"ours": round(each["ours"], 1), "peer": round(each["bare"], 1), "ratio": round(each["ratio"], 3)}
+        results.append({"name": name, "peer_name": bare, "unit": "pictures a CPU second", **figures, "goal": 0.9})
+    whole = running.Scan(**running.measured("scan"))
+    total = whole.without + whole.bare + whole.prepared
+    print(f"scan with MobileNetV2: {whole.whole:.2f}, parts {total:.2f} ms CPU a picture (ratio {1 / whole.ratio:.2f})")
+    figures = {"ours": round(whole.whole, 3), "peer": round(total, 3), "ratio": round(1 / whole.ratio, 3)}
+    results.append(
+        {
+            "name": "scan with a model",
+            "peer_name": parts,
+            "unit": "ms CPU a picture",
+            **figures,
+            "goal": round(1 / 1.1, 3),
+        }
+    )
+    return [{**each, "machine": _machine()} for each in results]
 
 
 def _scan(evidence: Path, count: int, folder: Path) -> Cost:

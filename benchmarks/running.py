@@ -68,12 +68,13 @@ class Scan(NamedTuple):
 
 def missing() -> str | None:
     """Why this cannot be measured here."""
-    return None if _NETWORK.is_file() and _TABLE.is_file() else "shared/data and shared/models do not lie beside this checkout"
+    there = _NETWORK.is_file() and _TABLE.is_file()
+    return None if there else "shared/data and shared/models do not lie beside this checkout"
 
 
 def measured(what: str) -> Any:
-    """"stage": `Stage` by what is fed; "scan": `Scan`, each as a dictionary. In a process of its own, so that its
-    children are all whose time counts, and libraries use one thread."""
+    """`Stage` by what is fed, of "stage"; `Scan`, of "scan"; each as a dictionary. In a process of its own, so that
+    its children are all whose time counts, and libraries use one thread."""
     alone = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
     command = [sys.executable, "-m", "benchmarks.running", what]
     return json.loads(subprocess.run(command, env=alone, check=True, capture_output=True).stdout)
@@ -117,11 +118,10 @@ def _decoded(path: Path) -> Pixels:
 def _stage(model: Bundle, pictures: Sequence[Pixels]) -> Stage:
     running, bare = Running(model), bare_runtime(model)
     inputs = [prepare(each, model.manifest.recipe)[np.newaxis] for each in pictures]
-    rounds = [
-        (_each(lambda pixels: running.look([pixels]), pictures), _each(bare, inputs)) for _ in range(_STAGE_ROUNDS)
-    ]
-    ours, alone = np.median(rounds, axis=0)
-    return Stage(1 / ours, 1 / alone, statistics.median(theirs / mine for mine, theirs in rounds))
+    stills = [[each] for each in pictures]
+    rounds = [(_each(running.look, stills)[0], _each(bare, inputs)[0]) for _ in range(_STAGE_ROUNDS)]
+    ours, alone = 1000 / np.median(rounds, axis=0)
+    return Stage(ours, alone, statistics.median(theirs / mine for mine, theirs in rounds))
 
 
 def bare_runtime(model: Bundle) -> Callable[[NDArray[Any]], Any]:
@@ -135,12 +135,11 @@ def bare_runtime(model: Bundle) -> Callable[[NDArray[Any]], Any]:
     return lambda tensor: session.run([recipe.embedding], {recipe.input: tensor})
 
 
-def _each(work: Callable[[Any], Any], given: Sequence[Any]) -> float:
-    """Seconds of processor time for one."""
+def _each(work: Callable[[Any], Any], given: Sequence[Any]) -> tuple[float, list[Any]]:
+    """Milliseconds of processor time for one, and what came of each."""
     started = time.process_time()
-    for each in given:
-        work(each)
-    return (time.process_time() - started) / len(given)
+    done = [work(each) for each in given]
+    return (time.process_time() - started) * 1000 / len(given), done
 
 
 def scan(folder: Path) -> Scan:
@@ -181,12 +180,12 @@ def _mantlet(folder: Path, *arguments: str) -> float:
 
 def _parts(model: Bundle, bare: Callable[[NDArray[Any]], Any], paths: Sequence[Path]) -> tuple[float, float]:
     """Milliseconds a picture of the bare runtime, and of preparing."""
-    seconds = np.zeros(2)
-    for some in np.array_split(np.asarray(paths), len(paths) // _AT_ONCE):
-        pictures, inputs = [_decoded(each) for each in some], list[NDArray[Any]]()
-        preparing = _each(lambda pixels: inputs.append(prepare(pixels, model.manifest.recipe)[np.newaxis]), pictures)
-        seconds += np.array([_each(bare, inputs), preparing]) * len(some)
-    alone, prepared = (1000 * seconds / len(paths)).tolist()
+    parts = []
+    for some in np.array_split(np.asarray(paths), len(paths) // _AT_ONCE):  # not all tensors fit into memory
+        pictures = [_decoded(each) for each in some]
+        preparing, inputs = _each(lambda pixels: prepare(pixels, model.manifest.recipe)[np.newaxis], pictures)
+        parts.append((_each(bare, inputs)[0], preparing))
+    alone, prepared = np.mean(parts, axis=0).tolist()
     return alone, prepared
 
 
