@@ -206,7 +206,8 @@ def _compare_reading(folder: Path) -> list[dict[str, Any]]:
 
 
 def _compare_nearest(peer: str) -> dict[str, Any]:
-    """Look-ups of the 100 nearest embeddings a second of processor time, one at a time; the same are found."""
+    """Look-ups of the 100 nearest embeddings a second of processor time, one at a time. Raises RuntimeError where the
+    nearest of all are others."""
     count, width = EMBEDDINGS
     name = f"look-alikes, {count:,} embeddings of {width} numbers"
     result: dict[str, Any] = {"name": name, "peer_name": NEAREST[peer], "unit": "queries a CPU second"}
@@ -214,12 +215,14 @@ def _compare_nearest(peer: str) -> dict[str, Any]:
         print(f"{name}: left out, since {peer} is not installed; `make bench` installs it.")
         return {**result, "ours": None, "peer": None, "ratio": None, "skipped": f"{peer} is not installed"}
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    rates = []
+    told = []
     for index in ("ours", peer):
         command = [sys.executable, "-m", "benchmarks.recognition", index, *map(str, (count, width, EMBEDDINGS_ASKED))]
         done = subprocess.run(command, env=one_thread, check=True, capture_output=True, text=True)
-        rates.append(float(done.stdout.split()[0]))
-    mine, theirs = rates
+        told.append(done.stdout.split())
+    if told[0][1] != told[1][1]:
+        raise RuntimeError(f"{name}: {peer} finds others")
+    mine, theirs = (float(rate) for rate, _ in told)
     print(f"{name}: ours {mine:.1f}, {peer} {theirs:.1f} a CPU second (ratio {mine / theirs:.2f})")
     figures = {"ours": round(mine, 2), "peer": round(theirs, 2), "ratio": round(mine / theirs, 2)}
     return {**result, **figures, "machine": _machine()}

@@ -59,9 +59,9 @@ class Quantised(msgspec.Struct, frozen=True):
         ]
         if self.before is None or self.after is None:
             return [*told, f"    accuracy not measured: {self.why}"]
-        points = 100 * (self.before - self.after)
         right = f"{100 * self.before:.2f} % right before, {100 * self.after:.2f} % now"
-        return [*told, f"    it costs {points:.2f} points of accuracy: {right}, of {self.contents:,} contents"]
+        points = f"{100 * (self.after - self.before):+.2f} points"
+        return [*told, f"    of {self.contents:,} labelled contents {right}: {points}"]
 
 
 def quantise(
