@@ -151,9 +151,8 @@ def scan(folder: Path) -> Scan:
         (evidence / f"{number:05}{path.suffix}").write_bytes(path.read_bytes())
     (home / "policy.json").write_text(f'{{"allowed_models": ["{_RECIPE}"]}}')
     _mantlet(folder, "model", "add", str(_NETWORK), "--recipe", _RECIPE)
-    model = _model()
+    model, named = _model(), ("--model", _RECIPE)
     bare = bare_runtime(model)
-    named = ("--model", _RECIPE)
     _scanned(folder, empty, *named)  # what is compiled then is kept
     halves = np.array_split(np.array(photographs(_SCANNED)), 2)
     rounds = []
@@ -185,12 +184,10 @@ def _parts(model: Bundle, bare: Callable[[NDArray[Any]], Any], paths: Sequence[P
         pictures = [_decoded(each) for each in some]
         preparing, inputs = _each(lambda pixels: prepare(pixels, model.manifest.recipe)[np.newaxis], pictures)
         parts.append((_each(bare, inputs)[0], preparing))
-    alone, prepared = np.mean(parts, axis=0).tolist()
-    return alone, prepared
+    return tuple(np.mean(parts, axis=0).tolist())
 
 
 def main() -> None:
-    """Prints one JSON object."""
     if sys.argv[1] == "stage":
         print(json.dumps({name: found._asdict() for name, found in stages().items()}))
         return

@@ -397,3 +397,30 @@ def test_a_changed_embedding_is_found(run, brought, folder, tmp_path) -> None:
         change.tx.execute("UPDATE vector SET numbers = zeroblob(8) WHERE rowid = 3")
     opened.close()
     assert "embedding" in run("verify", case, "--record-only", code=4).err
+
+
+def test_of_two_models_of_one_name_the_last_counts(run, brought, tmp_path, home) -> None:
+    fill(tmp_path / "exhibit", 8)
+    case = tmp_path / "case"
+    run("scan", tmp_path / "exhibit", "--case", case, "--model", "colours")
+    allow(home, "colours", "it")
+    for none in ("blue", "green", "blue"):
+        labels = table(tmp_path / "t.csv", tmp_path / "exhibit", none=none)
+        run("model", "train", case, "--name", "it", "--labels", labels, "--model", "colours", "--miss", "0.2")
+        run("recognise", case, "--model", "it")
+        labels_told = {label for item in told(run, case).values() for label in item["scores"]["it"]}
+        other = "green" if none == "blue" else "blue"
+        assert labels_told == {"red", other, "none of these"}
+        assert other in {
+            label
+            for item in told(run, case, "--where", f"flagged={other}").values()
+            for label in item["recognised"]["it"]["flagged"]
+        }
+        run("model", "remove", "it")
+    run("model", "remove", "colours")
+    (tmp_path / "more.model").write_bytes(networks.made(labels=(Label("warm"), Label("grassy"), Label("cold"))))
+    run("model", "add", tmp_path / "more.model")
+    run("recognise", case, "--model", "colours")
+    assert told(run, case, "--where", "flagged=red").keys() == {
+        name for name, item in told(run, case).items() if "red" in item["recognised"]["it"]["flagged"]
+    }

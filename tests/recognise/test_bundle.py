@@ -73,7 +73,7 @@ def test_sizes_that_cannot_be_are_refused_before_they_are_read() -> None:
     ("fields", "sentence"),
     [
         ({"labels": ()}, "has no labels"),
-        ({"labels": (Label("red"), Label("red"))}, "the same name"),
+        ({"labels": (Label("red"), Label("red"))}, "two of its labels are called red"),
         ({"kind": Kind.EMBEDDER, "recipe": Recipe("picture", 16, 16)}, "names no embedding"),
         ({"recipe": Recipe("picture", 16, 16, embedding="embedding")}, "no output for its scores"),
         ({"kind": Kind.DETECTOR}, "no output for its boxes"),

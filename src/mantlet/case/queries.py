@@ -11,7 +11,6 @@ import msgspec
 from mantlet.case import recognition
 from mantlet.case.case import Case
 from mantlet.errors import UsageError
-from mantlet.recognise.manifest import SCORES
 from mantlet.types import Address, Containment, Kind, Place, Reason, Recovery
 
 NEAR: Final = ("pdq", "frames")
@@ -51,11 +50,13 @@ _VALUES: Final[dict[str, Iterable[str]]] = {
 """What some fields hold: any other value is a slip of the pen."""
 _FLAGGED: Final = (
     "EXISTS (SELECT 1 FROM finding f, json_each(f.value, '$.flagged') e WHERE f.sha256 = i.sha256 "
-    "AND f.name = 'scores' AND f.value NOT NULL AND e.value = ?)"
+    "AND f.name = 'scores' AND f.settings IN (SELECT settings FROM current) AND f.value NOT NULL "
+    "AND e.value = ?)"
 )
 _SCORED: Final = (
     "(SELECT max(e.value) FROM finding f, json_each(f.value, '$.scores') e WHERE f.sha256 = i.sha256 "
-    "AND f.name = 'scores' AND f.value NOT NULL AND e.key = ?)"
+    "AND f.name = 'scores' AND f.settings IN (SELECT settings FROM current) AND f.value NOT NULL "
+    "AND e.key = ?)"
 )
 _SET_FILTERS: Final = {"known": "status", "set": "set_name", "how": "how", "category": "category"}
 
@@ -95,17 +96,18 @@ def items(case: Case, terms: Sequence[str] = (), by: str | None = None) -> Itera
         UsageError: as `where`, or for a label that no model gave anything.
     """
     condition, values = where(terms)
-    models = {each["states"][SCORES]: each["name"] for each in recognition.used(case) if SCORES in each["states"]}
+    models = recognition.current(case)
     if by is not None and not recognition.is_label(case, by):
         raise UsageError(f"No model gave anything in this case the label '{by}'; `mantlet recognise` has one look.")
     order = "i.address" if by is None else f"{_SCORED} DESC NULLS LAST, i.address"
     rows = case.reader.execute(
         f"""
+        WITH current AS (SELECT value AS settings FROM json_each(?))
         SELECT i.*, c.md5, c.sha1, c.kind, c.mime, coalesce(t.stack, i.sha256) AS stack, s.grade, s.basis, s.actor
         FROM item i JOIN content c USING (sha256) LEFT JOIN stack t USING (sha256) LEFT JOIN standing s USING (sha256)
         WHERE {condition} ORDER BY {order}
         """,  # noqa: S608 - `where` puts in only names from its own tables
-        [*values, *([] if by is None else [by])],
+        [json.dumps(list(models)), *values, *([] if by is None else [by])],
     )
     for row in rows:
         yield _item(case, row, models)

@@ -30,11 +30,12 @@ class Graded(msgspec.Struct, frozen=True):
 
 
 def use(change: Change, bundles: Sequence[Bundle]) -> None:
-    """Puts into the ledger which models look at this case, and in whose name; those that did so before are left out."""
-    known = {each["digest"] for each in _used(change.tx)}
+    """Puts into the ledger which models look at this case, and in whose name; those that did so last under their name
+    are left out."""
+    last = {each["name"]: each["digest"] for each in _used(change.tx)}
     for bundle in bundles:
         manifest = bundle.manifest
-        if bundle.digest not in known:
+        if last.get(manifest.name) != bundle.digest:
             about = {
                 "mantlet": __version__, "name": manifest.name, "version": manifest.version, "kind": manifest.kind,
                 "digest": bundle.digest, "states": manifest.states, "authority": manifest.authority,
@@ -45,6 +46,11 @@ def use(change: Change, bundles: Sequence[Bundle]) -> None:
             change.record("model used", about)
 
 
+def is_last(case: Case, bundle: Bundle) -> bool:
+    """Whether it is the model that looked last under its name."""
+    return {each["name"]: each["digest"] for each in used(case)}.get(bundle.manifest.name) == bundle.digest
+
+
 def used(case: Case) -> list[dict[str, Any]]:
     """The models that looked at the case, the last one last, as the ledger names them."""
     return _used(case.reader)
@@ -53,6 +59,13 @@ def used(case: Case) -> list[dict[str, Any]]:
 def _used(reader: Any) -> list[dict[str, Any]]:
     rows = reader.execute("SELECT payload FROM ledger WHERE chain = 'case' AND kind = 'model used' ORDER BY seq")
     return [json.loads(row["payload"]) for row in rows if row["payload"] is not None]
+
+
+def current(case: Case) -> dict[str, str]:
+    """Settings of the finding "scores" -> the model's name: of each model, as it looked last. What an earlier one of
+    the same name said stays in the record, and is shown no more."""
+    last = {each["name"]: each["states"][SCORES] for each in used(case) if SCORES in each["states"]}
+    return {settings: name for name, settings in last.items()}
 
 
 def lacking(case: Case, finding: str, settings: str) -> list[str]:
@@ -106,14 +119,15 @@ def scores_of(case: Case, settings: str) -> dict[str, dict[str, Any]]:
 
 
 def said(case: Case, sha256: str, models: dict[str, str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """What each model said of a content, by its name, and why others said nothing; `models`: their names, by the
-    settings of their finding."""
+    """What each model said of a content, by its name, and why others said nothing; `models`: as `current`."""
     found, silent = {}, {}
     rows = case.reader.execute(
         "SELECT settings, value, reason, detail FROM finding WHERE sha256 = ? AND name = ?", (sha256, SCORES)
     )
     for row in rows:
-        name = models.get(row["settings"], row["settings"])
+        name = models.get(row["settings"])
+        if name is None:
+            continue
         if row["value"] is not None:
             found[name] = json.loads(row["value"])
         else:
@@ -126,10 +140,10 @@ def said(case: Case, sha256: str, models: dict[str, str]) -> tuple[dict[str, dic
 def is_label(case: Case, label: str) -> bool:
     """Whether a model gave it to anything."""
     query = (
-        "SELECT 1 FROM finding f, json_each(f.value, '$.scores') e WHERE f.name = ? AND f.value NOT NULL AND e.key = ? "
-        "LIMIT 1"
+        "SELECT 1 FROM finding f, json_each(f.value, '$.scores') e WHERE f.name = ? AND f.settings = ? "
+        "AND f.value NOT NULL AND e.key = ? LIMIT 1"
     )
-    return case.reader.execute(query, (SCORES, label)).fetchone() is not None
+    return any(case.reader.execute(query, (SCORES, each, label)).fetchone() for each in current(case))
 
 
 def flagged(case: Case, settings: str | None) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from mantlet.case import recognition
 from mantlet.case.case import Case, open_case, refuse_output
 from mantlet.cli.output import As, Json, log_to, print_json, progress_bar, say
 from mantlet.engine import labelled
@@ -106,7 +107,7 @@ def evaluate(
     Example: mantlet model evaluate boats case-19 --base-rate 0.01 -o boats.html
     """
     from mantlet.engine import evaluate as engine_  # scipy and its like take half a second to load
-    from mantlet.report import recognition
+    from mantlet.report import recognition as pages
 
     model = models.load(name)
     opened = _opened(cases, keys.actor(actor))
@@ -120,7 +121,7 @@ def evaluate(
     if output is not None:
         for case in opened:
             refuse_output(case, output)
-        recognition.write(measured.evaluation, _about(model, measured), output)
+        pages.write(measured.evaluation, _about(model, measured), output)
     if as_json:
         print_json(_figures(name, model.digest, measured))
         return
@@ -149,10 +150,10 @@ def quantise(
     from mantlet.engine import quantise as engine_  # scipy and its like take half a second to load
 
     opened = _opened([case], keys.actor(actor))
-    said = _said(opened, table, None, []) if table else None
+    said = _said(opened, table, None, []) if table or recognition.graded(opened[0]) else None
     with progress_bar("Quantising") as (bar, task):
         made = engine_.quantise(
-            opened[0], models.load(name), to, said, workers,
+            opened[0], models.to_use(name), to, said, workers,
             lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if as_json:
@@ -191,9 +192,14 @@ def _tell(label: Any) -> None:
     if not label.targets:
         print(f"    {label.label}: no target")  # noqa: T201
         return
-    found = _share(label.recall, "finds", "of them")
+    found = _share(label.recall, "finds", "% of them")
     right = _share(label.precision, "of 100 flagged,", "are")
-    print(f"    {label.label}: {label.targets:,} targets; {found}; {right}")  # noqa: T201
+    seen = _share(label.seen_for["95"], "95 % are found in the first", "% of the queue")
+    print(f"    {label.label}: {label.targets:,} targets; {found}; {right}; {seen}")  # noqa: T201
+    if label.at_base_rate is not None:
+        rate, held = label.at_base_rate, label.at_base_rate.precision
+        between = f"{100 * held.low:.1f} to {100 * held.high:.1f}"
+        print(f"        where {100 * rate.base_rate:g} % are targets: {rate.sentence} ({between})")  # noqa: T201
 
 
 def _share(share: Any, before: str, after: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from mantlet.case.case import Case
 from mantlet.engine import labelled, recognise
 from mantlet.engine.labelled import NONE, Example, Examples
 from mantlet.errors import RefusedError, UsageError
-from mantlet.recognise import accuracy, models
+from mantlet.recognise import accuracy, models, outputs
 from mantlet.recognise.accuracy import Evaluation
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.drift import Drift, Graded, drift
@@ -80,14 +81,15 @@ def _probabilities(
 ) -> dict[str, NDArray[np.float32]]:
     """What a model gives each label, of the contents of which it says something: a head on what is stored, any other
     by looking."""
-    from mantlet.recognise.runtime import Head  # its compiler takes a third of a second to load
-
     found: dict[str, NDArray[np.float32]] = {}
     if model.head:
-        runs, nth = Head(model), model.manifest.frames.nth_highest
-        for sha256, vectors in labelled.seen(cases, rows, model, workers, progress).items():
+        seen = labelled.seen(cases, rows, model, workers, progress)
+        labels, nth = len(model.manifest.labels), model.manifest.frames.nth_highest
+        with closing(recognise.Judge(model)) as judge:
+            judged = judge.values(list(seen.values()))
+        for sha256, values in zip(seen, judged, strict=True):
             try:
-                frames = np.sort(runs.probabilities(vectors), axis=0)
+                frames = np.sort(outputs.probabilities(values, len(values), labels, "nothing"), axis=0)
             except RefusedError:
                 continue
             found[sha256] = frames[-min(nth, len(frames))]

@@ -145,8 +145,23 @@ class Sampled(msgspec.Struct, frozen=True, tag=True):
             raise ValueError("a worker sampled other windows than it was asked to")
 
 
-Request = Expand | Draw | ReadWhole | Sample
-Answer = Ready | Found | Expanded | Away | Drawn | HasRead | Sampled
+class Ask(msgspec.Struct, frozen=True, tag=True):
+    """Asks the head of the worker's one model about vectors: float16, little-endian, row by row."""
+
+    exhibits: dict[str, str]
+    numbers: bytes
+    dimensions: Count
+
+
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """What a head gave, float32, little-endian, row by row, whatever that is; or the sentence why there is none."""
+
+    values: bytes = b""
+    fault: Sentence = ""
+
+
+Request = Expand | Draw | ReadWhole | Sample | Ask
+Answer = Ready | Found | Expanded | Away | Drawn | HasRead | Sampled | Answered
 
 encode: Final = msgspec.msgpack.Encoder().encode
 _requests: Final = msgspec.msgpack.Decoder[Request](Request)

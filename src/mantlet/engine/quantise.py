@@ -24,7 +24,6 @@ from mantlet.recognise import quantise as networks
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.manifest import Recipe
 from mantlet.recognise.prepare import prepare
-from mantlet.recognise.runtime import Head
 from mantlet.types import Kind
 
 _PICTURES: Final = 200
@@ -143,7 +142,8 @@ def _accuracy(
     for each, vectors in zip((model, made), seen, strict=True):
         matrix = np.concatenate([vectors[row.sha256] for row in rows])
         if each.head:
-            found = Head(each).probabilities(matrix)
+            with closing(recognise.Judge(each)) as judge:
+                found = np.concatenate(judge.values([vectors[row.sha256] for row in rows]))
         else:
             found = head.teach(matrix, truth, labels, split.numbers, [row.sha256 for row in rows]).out_of_fold
         shares.append(float((found.argmax(axis=1) == truth).mean()))

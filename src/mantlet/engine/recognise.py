@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -25,14 +26,16 @@ from mantlet.case.vectors import vectors
 from mantlet.engine import local
 from mantlet.engine.alone import only_scan
 from mantlet.engine.measure import measure
-from mantlet.engine.messages import Expand, Expanded, Found, Model
+from mantlet.engine.messages import Answered, Ask, Expand, Expanded, Found, Model
 from mantlet.errors import EvidenceError, NotAllowedError, RefusedError, UsageError
-from mantlet.recognise import builtin, models
+from mantlet.recognise import builtin, models, outputs
 from mantlet.recognise.bundle import Bundle, read
-from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION
+from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION, Manifest
 from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, Step, Task
 
 _AT_ONCE: Final = 1000
+_ASKED: Final = 20
+"""Contents whose vectors go into one message: of 32 frames, at most, and 8,192 numbers."""
 _MEMORY: Final = 256 * 1024 * 1024
 """Bytes that a network may need besides four times its size: the file, its own copy, and what lies between layers."""
 
@@ -137,7 +140,7 @@ def recognise(
     states = bundle.manifest.states
     name = SCORES if SCORES in states else EMBEDDING
     total = case.reader.execute("SELECT count(*) FROM content").fetchone()[0]
-    if not recognition.lacking(case, name, states[name]):
+    if not recognition.lacking(case, name, states[name]) and recognition.is_last(case, bundle):
         return Recognised(total, total, {})
     with only_scan(case):
         _note(case, bundle)
@@ -157,22 +160,58 @@ def _note(case: Case, bundle: Bundle) -> None:
 
 def _score(case: Case, bundle: Bundle) -> None:
     """States the scores of what has an embedding already."""
-    from mantlet.recognise.runtime import Head  # its compiler takes a third of a second to load
-
-    head, states = Head(bundle), bundle.manifest.states
-    waiting = recognition.unscored(case, states[EMBEDDING], states[SCORES])
-    scan = Scan(case)
-    while some := list(islice(waiting, _AT_ONCE)):  # read before any is written
-        scan.merge(Rows(findings=[_finding(head, states[SCORES], *each) for each in some]))
-        scan.flush()
-        waiting = recognition.unscored(case, states[EMBEDDING], states[SCORES])
+    scan, states = Scan(case), bundle.manifest.states
+    with closing(Judge(bundle)) as judge:
+        while some := list(islice(recognition.unscored(case, states[EMBEDDING], states[SCORES]), _AT_ONCE)):
+            found = judge.values([vectors for _, vectors in some])
+            judged = zip(some, found, strict=True)
+            scan.merge(Rows(findings=[_finding(bundle.manifest, sha256, values) for (sha256, _), values in judged]))
+            scan.flush()
 
 
-def _finding(head: Any, settings: str, sha256: str, vectors: NDArray[np.float16]) -> Finding:
+def _finding(manifest: Manifest, sha256: str, values: NDArray[np.float32]) -> Finding:
+    settings_ = manifest.states[SCORES]
     try:
-        return Finding(sha256, SCORES, VERSION, settings, head.said(vectors))
+        return Finding(sha256, SCORES, VERSION, settings_, outputs.by_head(manifest, values, len(values)))
     except RefusedError as error:
-        return Finding(sha256, SCORES, VERSION, settings, absent=Absent(Reason(error.reason), str(error)))
+        return Finding(sha256, SCORES, VERSION, settings_, absent=Absent(Reason(error.reason), str(error)))
+
+
+class Judge:
+    """A boxed worker that asks the head of a model about vectors. Raises EvidenceError where it cannot be opened."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._worker = local.Worker([model_of(bundle)])
+        self._labels = len(bundle.manifest.labels)
+
+    def values(self, contents: Sequence[NDArray[np.float16]]) -> list[NDArray[np.float32]]:
+        """What the head gives for the vectors of each content: [frames, labels], to be read by `outputs.by_head` or
+        `outputs.probabilities`.
+
+        Raises:
+            EvidenceError: it cannot be run.
+        """
+        found: list[NDArray[np.float32]] = []
+        for first in range(0, len(contents), _ASKED):
+            some = contents[first : first + _ASKED]
+            values = self._asked(np.concatenate(some))
+            found += np.split(values, np.cumsum([len(each) for each in some])[:-1])
+        return found
+
+    def _asked(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+        try:
+            self._worker.send(Ask({}, vectors.astype("<f2").tobytes(), vectors.shape[1]))
+            answer = self._worker.receive()
+        except (EOFError, OSError, ValueError) as error:
+            raise EvidenceError("The process that ran the head of the model ended abruptly.") from error
+        if not isinstance(answer, Answered) or answer.fault:
+            raise EvidenceError(answer.fault if isinstance(answer, Answered) else "The head gave no answer.")
+        if len(answer.values) != 4 * len(vectors) * self._labels:
+            raise EvidenceError(f"The head does not give {self._labels:,} scores for each picture.")
+        return np.frombuffer(answer.values, "<f4").reshape(len(vectors), self._labels)
+
+    def close(self) -> None:
+        self._worker.end()
 
 
 def embedder(case: Case, name: str | None) -> Bundle:

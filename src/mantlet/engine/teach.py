@@ -99,6 +99,10 @@ def train(
     )  # fmt: skip
     made = recognise.add(bundle.make(manifest, base.network, head.network(taught.head)), "The model")
     models.keep_taught(name, [row.sha256 for row in lesson.rows])
+    for number, case in enumerate(cases):
+        with case.change() as change:
+            own = sum(row.case == number for row in lesson.rows)
+            change.record("taught from", {"model": name, "digest": made.digest, "contents": own})
     return Made(made, found, [f"{label}: {each.sentence}" for label, each in chosen.items() if each.expected is None])
 
 

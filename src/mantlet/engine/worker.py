@@ -14,10 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+
 from mantlet import pipeline, settings
 from mantlet.engine import box
 from mantlet.engine.expand import expand
 from mantlet.engine.messages import (
+    Answered,
+    Ask,
     Away,
     Draw,
     Drawn,
@@ -34,7 +38,7 @@ from mantlet.engine.messages import (
     encode,
 )
 from mantlet.engine.sample import sample
-from mantlet.errors import EvidenceError, IntegrityError, MantletError
+from mantlet.errors import EvidenceError, IntegrityError, MantletError, plain
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
 from mantlet.media.picture import veil
@@ -99,6 +103,9 @@ def main(pipe: Connection, clock: Clock, models: Sequence[Model]) -> None:
     )
     boxed = box.enter(box.Limits(settings.WORKER_MEMORY + sum(each.memory for each in models)))
     running, fault = _opened(models)
+    states = tuple(
+        {(each.name, each.settings): each for model in running for each in pipeline.of_model(model)}.values()
+    )
     pipe.send_bytes(encode(Ready(boxed, stages, on_request, fault)))
     while True:
         try:
@@ -110,7 +117,7 @@ def main(pipe: Connection, clock: Clock, models: Sequence[Model]) -> None:
         try:
             if isinstance(request, Expand):
                 try:
-                    for rows in expand(request.node, reach, watch, running):
+                    for rows in expand(request.node, reach, watch, states):
                         pipe.send_bytes(encode(Found(rows)))
                     last: Away | Expanded = Expanded(_peak_memory())
                 except EvidenceError as error:
@@ -120,18 +127,18 @@ def main(pipe: Connection, clock: Clock, models: Sequence[Model]) -> None:
                 pipe.send_bytes(encode(last))
             else:
                 watch.start(0)
-                answer = encode(_answer(request, reach, watch))
+                answer = encode(_answer(request, reach, watch, running))
                 watch.idle()
                 pipe.send_bytes(answer)
         except (BrokenPipeError, ConnectionError):
             return
 
 
-def _opened(models: Sequence[Model]) -> tuple[tuple[pipeline.Stage, ...], str]:
-    """What the models state, opened in the box: a network may come from anywhere. Or the sentence why one cannot be.
-    Those that share a network share its work."""
+def _opened(models: Sequence[Model]) -> tuple[list[Running], str]:
+    """The models, opened in the box: a network may come from anywhere. Or the sentence why one cannot be. Those that
+    share a network share its work."""
     networks: dict[str, Network] = {}
-    stages: dict[tuple[str, str], pipeline.Stage] = {}
+    opened: list[Running] = []
     try:
         for each in models:
             bundle = read_file(Path(each.path)) if each.path else load(each.name)
@@ -139,12 +146,12 @@ def _opened(models: Sequence[Model]) -> tuple[tuple[pipeline.Stage, ...], str]:
                 raise IntegrityError(f"The model '{each.name}' was replaced meanwhile; run the same command again.")
             running = Running(bundle, networks.get(bundle.manifest.embedding_key))
             networks[bundle.manifest.embedding_key] = running.network
-            stages |= {(stage.name, stage.settings): stage for stage in pipeline.of_model(running)}
+            opened.append(running)
     except MantletError as error:
-        return (), str(error)[:1000]
+        return [], str(error)[:1000]
     except MemoryError:
-        return (), "The models need more memory than a worker may have; name fewer, or smaller ones."
-    return tuple(stages.values()), ""
+        return [], "The models need more memory than a worker may have; name fewer, or smaller ones."
+    return opened, ""
 
 
 def _hold_many_files() -> None:
@@ -163,7 +170,11 @@ def _end_with_engine() -> None:
         fcntl.fcntl(engine.sentinel, fcntl.F_SETFL, fcntl.fcntl(engine.sentinel, fcntl.F_GETFL) | fcntl.FASYNC)
 
 
-def _answer(request: Draw | ReadWhole | Sample, reach: Reach, watch: _Watch) -> Drawn | HasRead | Sampled:
+def _answer(
+    request: Draw | ReadWhole | Sample | Ask, reach: Reach, watch: _Watch, models: list[Running]
+) -> Drawn | HasRead | Sampled | Answered:
+    if isinstance(request, Ask):
+        return _answered(request, models)
     if isinstance(request, Sample):
         return sample(request, reach, watch)
     return _drawn(request, reach) if isinstance(request, Draw) else _read_whole(request, reach)
@@ -188,6 +199,15 @@ def _drawn(request: Draw, reach: Reach) -> Drawn:
     except Exception as error:  # noqa: BLE001 - the boundary around one picture
         return Drawn(absent=pipeline.absent_for(error))
     return drawn
+
+
+def _answered(request: Ask, models: list[Running]) -> Answered:
+    try:
+        head = next(each.head for each in models if each.head)
+        vectors = np.frombuffer(request.numbers, "<f2").reshape(-1, request.dimensions)
+        return Answered(head.values(vectors).astype("<f4").tobytes())
+    except Exception as error:  # noqa: BLE001 - the boundary around a network
+        return Answered(fault=f"The head cannot be run: {plain(error)}.")
 
 
 def _peak_memory() -> int:

@@ -14,6 +14,7 @@ from mantlet.recognise import bundle
 from mantlet.recognise.manifest import Card, Frames, Kind, Label, Manifest, ModelName, Recipe
 
 _LONGEST: Final = 16 * 1024 * 1024
+_LONGEST_LABEL: Final = 200
 
 
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,4 +88,7 @@ def _lines(path: Path) -> list[str]:
     lines = text.splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
+    for number, line in enumerate(lines, start=1):
+        if not 0 < len(line.strip()) <= _LONGEST_LABEL:
+            raise UsageError(f"Line {number} of {path} must be a label, of at most {_LONGEST_LABEL} characters.")
     return [line.strip() for line in lines]

@@ -185,15 +185,15 @@ def refuse_untrusted(bundle: Bundle, policy: Policy, today: date) -> None:
     if manifest.name in policy.allowed_models:
         return
     home = settings.home() / "policy.json"
-    otherwise = f'or allow it by name in {home}: {{"allowed_models": ["{manifest.name}"]}}'
+    otherwise = f'or add it to "allowed_models" in {home}, a list of names'
     if by is None:
         how = f"have who may release it sign it (mantlet model sign {manifest.name} --as NAME), {otherwise}"
         raise NotAllowedError(f"The model '{manifest.name}' is not signed; {how}.")
     if by.public_key not in policy.model_authorities:
         who = f"The model '{manifest.name}' is signed by {by.signer} with the key {by.public_key}, whom your policy"
         raise NotAllowedError(
-            f"{who} does not name; once you have compared the key, put it into {home} as "
-            f'{{"model_authorities": ["{by.public_key}"]}}, {otherwise}.'
+            f'{who} does not name; once you have compared the key, add it to "model_authorities" in {home}, a list '
+            f"of keys, {otherwise}."
         )
     if manifest.expires is not None and date.fromisoformat(manifest.expires) < today:
         again = f"have it signed anew, {otherwise}"
@@ -216,7 +216,8 @@ def _refuse_incomplete(manifest: Manifest, name: str) -> None:
     names = [label.name for label in manifest.labels]
     fault = (
         f"it is a {kind} and has no labels" if kind in _LABELLED and not names
-        else "two of its labels have the same name" if len(set(names)) < len(names)
+        else f"two of its labels are called {next(name for name in names if names.count(name) > 1)}; rename one"
+        if len(set(names)) < len(names)
         else "it is an embedder and names no embedding" if kind is Kind.EMBEDDER and not recipe.embedding
         else "it has a head and names no embedding for it" if manifest.head and not recipe.embedding
         else "it has a head and is no classifier" if manifest.head and kind is not Kind.CLASSIFIER

@@ -76,7 +76,7 @@ class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing a network tells apart; `means`: the codes of `scheme`, or the words, that people give it."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
     means: tuple[Word, ...] = ()
     threshold: Threshold | None = None
 

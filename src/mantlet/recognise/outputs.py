@@ -40,6 +40,11 @@ def said(manifest: Manifest, found: Mapping[str, NDArray[Any]], sizes: Sequence[
     return scored(manifest, probabilities(scores, count, len(manifest.labels), recipe.apply))
 
 
+def by_head(manifest: Manifest, found: Floats, count: int) -> dict[str, Any]:
+    """Of one content, by what its head gave for the vectors of its `count` frames. Raises RefusedError as `said`."""
+    return scored(manifest, probabilities(found, count, len(manifest.labels), "nothing"))
+
+
 def probabilities(found: NDArray[Any], count: int, labels: int, apply: str) -> Floats:
     """[count, labels], after `apply`. Raises RefusedError for another shape, and for what are no probabilities."""
     values = _finite(found)

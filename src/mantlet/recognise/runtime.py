@@ -77,7 +77,7 @@ class Running:
         self.bundle = bundle
         name = bundle.manifest.name
         self.network = network or Network(bundle.network, bundle.manifest.recipe, name)
-        self._head = Head(bundle) if bundle.head else None
+        self.head = Head(bundle) if bundle.head else None
         noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
         for tried in (np.full((64, 96, 3), 128, np.uint8), noise):
             try:
@@ -98,8 +98,8 @@ class Running:
         except Exception as error:  # noqa: BLE001 - the boundary around a network
             raise RefusedError(Reason.NO_ANSWER, f"The network cannot be run: {plain(error)}.") from None
         vectors = _vectors(found[recipe.embedding], len(pictures)) if recipe.embedding else None
-        if self._head and vectors is not None:
-            return Looked(vectors, self._head.said(vectors))
+        if self.head and vectors is not None:
+            return Looked(vectors, outputs.by_head(manifest, self.head.values(vectors), len(vectors)))
         if not recipe.scores:
             return Looked(vectors, None)
         sizes = [(each.shape[1], each.shape[0]) for each in pictures]
@@ -110,24 +110,19 @@ class Head:
     """The head of a bundle: what it says of vectors that are there already. Raises EvidenceError as `Running`."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._manifest = bundle.manifest
         self._session = session(bundle.head, bundle.manifest.name)
         taken = self._session.get_inputs()
         if len(taken) != 1 or len(self._session.get_outputs()) != 1 or len(taken[0].shape) != 2:
             raise EvidenceError(f"The head of '{bundle.manifest.name}' does not take one vector and give one answer.")
         self._input = taken[0].name
 
-    def probabilities(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
-        """[n, labels] for [n, d]. Raises RefusedError for what are no probabilities."""
+    def values(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+        """What it gives for [n, d]: to be read by `outputs.by_head`. Raises RefusedError where it fails."""
         try:
             (found,) = self._session.run(None, {self._input: vectors.astype(np.float32)})
         except Exception as error:  # noqa: BLE001 - the boundary around a network
             raise RefusedError(Reason.NO_ANSWER, f"The head cannot be run: {plain(error)}.") from None
-        return outputs.probabilities(found, len(vectors), len(self._manifest.labels), "nothing")
-
-    def said(self, vectors: NDArray[np.float16]) -> dict[str, Any]:
-        """Of a still or a clip: the value of its finding."""
-        return outputs.scored(self._manifest, self.probabilities(vectors))
+        return np.asarray(found, np.float32)
 
 
 def session(data: bytes, name: str) -> Any:
