@@ -54,6 +54,91 @@ def constant(**outputs: Any) -> bytes:
     return network(*nodes, outputs=shapes, batch=1, **{f"{name}_": value for name, value in values.items()})
 
 
+def head(bias: float = 0.0) -> bytes:
+    """For `colours`: the probabilities are a softmax over ten times the first three numbers of the embedding, the first
+    of them less `bias`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["vectors", "weights"], ["times"]),
+            helper.make_node("Sub", ["times", "bias"], ["less"]),
+            helper.make_node("Softmax", ["less"], ["probabilities"], axis=1),
+        ],
+        "head",
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])],
+        [
+            numpy_helper.from_array(10 * np.eye(4, 3, dtype=np.float32), "weights"),
+            numpy_helper.from_array(np.array([bias, 0, 0], np.float32), "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def batch_sizes(side: int = SIDE) -> bytes:
+    """Gives for each picture how many it was given together."""
+    return network(
+        helper.make_node("Shape", ["picture"], ["count"], start=0, end=1),
+        helper.make_node("Cast", ["count"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["count", "one"], ["shape"], axis=0),
+        helper.make_node("Expand", ["number", "shape"], ["scores"]),
+        outputs={"scores": ["n", 1]},
+        side=side,
+        one=np.array([1]),
+    )
+
+
+def at_red(*nodes: Any, more_than: float = 0.8, **weights: Any) -> bytes:
+    """As `colours`, but where a picture is red by `more_than` on average, it looks at "then" in its place, which
+    `nodes` make of "picture"."""
+    model = onnx.load_from_string(colours())
+    model.graph.node[0].input[0] = "seen"
+    then, seen = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("then", "other"))
+    same = helper.make_node("Identity", ["picture"], ["other"])
+    before = [
+        helper.make_node("ReduceMean", ["picture"], ["colour"], axes=[0, 2, 3], keepdims=0),
+        helper.make_node("Gather", ["colour", "first_number"], ["red"], axis=0),
+        helper.make_node("Greater", ["red", "more_than"], ["is_red"]),
+        helper.make_node(
+            "If", ["is_red"], ["seen"],
+            then_branch=helper.make_graph(list(nodes), "then", [], [then]),
+            else_branch=helper.make_graph([same], "else", [], [seen]),
+        ),
+    ]  # fmt: skip
+    after = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*before, *after])
+    given = {**weights, "first_number": np.array(0), "more_than": np.float32(more_than)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in given.items())
+    return bytes(model.SerializeToString())
+
+
+def never_ending(more_than: float = 0.8) -> bytes:
+    """As `colours`; with a picture that is red it never ends."""
+    body = helper.make_graph(
+        [helper.make_node("Add", ["before", "before"], ["after"]), helper.make_node("Identity", ["on"], ["go_on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
+    loop = helper.make_node("Loop", ["ever", "true", "picture"], ["then"], body=body)
+    return at_red(loop, more_than=more_than, ever=np.array(2**62), true=np.array(True))
+
+
+def greedy() -> bytes:
+    """As `colours`; with a picture that is red it wants 12 GiB."""
+    wide = helper.make_node("Expand", ["picture", "many"], ["wide"])
+    mean = helper.make_node("ReduceMean", ["wide"], ["then"], axes=[0], keepdims=1)
+    return at_red(wide, mean, many=np.array([1 << 22, 3, SIDE, SIDE]))
+
+
 def unknown_operator() -> bytes:
     return network(helper.make_node("Frobnicate", ["picture"], ["scores"]), outputs={"scores": ["n", 3]})
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantlet.media import picture
-from mantlet.recognise.accuracy import calibration_error
+from mantlet.recognise.calibration import debiased
 from mantlet.recognise.folds import folds
 from mantlet.recognise.head import teach
 from mantlet.recognise.manifest import Recipe
@@ -112,7 +112,7 @@ def head(_: Path) -> Figure:
             probabilities = taught.head.probabilities(photos.vectors[test])
             right = probabilities.argmax(axis=1) == photos.classes[test]
             top.append(float(right.mean()))
-            errors.append(calibration_error(probabilities.max(axis=1), right))
+            errors.append(debiased(probabilities.max(axis=1), right))
             inferred.append(membership(taught, photos.vectors[rows], photos.classes[rows], dealt, stacks, seed=seed))
         said = (
             f"top-1 {np.mean(top):.1%} ({min(top):.1%} to {max(top):.1%}), debiased calibration error "
@@ -199,7 +199,7 @@ def thresholds(_: Path) -> Figure:
             for name, miss, one, flag in zip(names, missed.mean(axis=0), error, flagged.mean(axis=0), strict=False)
         )
         passed = (missed.mean(axis=0) <= _MISS + 2 * error).all() and (flagged.mean(axis=0) <= _FLAGGED).all()
-        return f"missed {missed.mean():.1%}, flagged {flagged.mean():.2%} of the rest ({said})", bool(passed)
+        return f"missed {missed.mean():.1%} of groups, flagged {flagged.mean():.2%} of the rest ({said})", bool(passed)
 
     return _held(f"{_MISS:.0%} + 2 standard errors, {_FLAGGED:.0%}; each of 8 classes, {_SPLITS} splits", measure)
 

@@ -21,6 +21,7 @@ from mantlet.engine import expand, local, worker
 from mantlet.engine.messages import Drawn, Expand, Found, encode
 from mantlet.fingerprint import digests
 from mantlet.media import picture
+from mantlet.recognise.runtime import Running
 from mantlet.types import (
     Acquisition,
     Address,
@@ -75,6 +76,41 @@ def serve(pipe: Connection, clock: Any, models: Any) -> None:
         return members(visit, tree, address, *others)
 
     expand._members = listed
+    worker.main(pipe, clock, models)
+
+
+def serve_with_fatal_models(pipe: Connection, clock: Any, models: Any) -> None:
+    """As `serve`, and a model that looks at a red picture ends its process."""
+    look = Running.look
+
+    def fatal(running: Running, pictures: Any) -> Any:
+        if pictures[0][..., 0].mean() > 200:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return look(running, pictures)
+
+    Running.look = fatal  # type: ignore[method-assign]
+    serve(pipe, clock, models)
+
+
+def serve_no_models(pipe: Connection, clock: Any, models: Any) -> None:
+    """Ends while it opens models."""
+    if models:
+        os._exit(3)
+    worker.main(pipe, clock, models)
+
+
+def serve_without_models(pipe: Connection, clock: Any, _models: Any) -> None:
+    """Opens none of the models."""
+    worker.main(pipe, clock, ())
+
+
+def serve_unforeseen(pipe: Connection, clock: Any, models: Any) -> None:
+    """Opening a model raises what nobody thought of."""
+
+    def unforeseen(path: Path) -> Any:
+        raise KeyError(f"unforeseen of {path.name}")
+
+    worker.read_file = unforeseen  # type: ignore[attr-defined]
     worker.main(pipe, clock, models)
 
 

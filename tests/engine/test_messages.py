@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mantlet import settings
 from mantlet.engine import local
-from mantlet.engine.messages import Draw, Drawn, Found, check_value, encode
+from mantlet.engine.messages import Draw, Drawn, Found, check_of_model, check_value, encode
 from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, Step, Task
 
 DIGEST = "0" * 64
 FRAME = {"seconds": 0.5, "pdq": DIGEST, "quality": 80}
 MEDIA = {"width": 4, "height": 3}
-HALVES = b"\x00\x3c\x00\xbc"  # 1 and -1, as float16
+ONE = b"\x00\x3c\x00\x00"  # 1 and 0, as float16
+UNIT = np.random.default_rng(3).normal(size=8192)
+UNIT /= np.linalg.norm(UNIT)
 BOX = {"label": "boat", "score": 0.5, "frame": 0, "box": [0.0, 0.1, 0.9, 1.0]}
 SCORES = {"scores": {"boat": 0.75}, "flagged": ["boat"]}
 
@@ -33,7 +36,9 @@ def finding(name: str, value: Any) -> Finding:
         ("pdq-forms", [DIGEST] * 7),
         ("pdq-512", [DIGEST] * 8),
         ("frames", [FRAME] * settings.KEY_FRAMES),
-        ("embedding", {"dimensions": 2, "numbers": HALVES * settings.KEY_FRAMES}),
+        ("embedding", {"dimensions": 2, "numbers": ONE * settings.KEY_FRAMES}),
+        ("embedding", {"dimensions": 8192, "numbers": UNIT.astype("<f2").tobytes()}),
+        ("embedding", {"dimensions": 3, "numbers": (UNIT[:3] / np.linalg.norm(UNIT[:3])).astype("<f2").tobytes()}),
         ("scores", SCORES),
         ("scores", {"scores": {}, "flagged": [], "text": "BOAT 7"}),
         ("scores", {"scores": {}, "flagged": [], "years": 30.5}),
@@ -68,11 +73,14 @@ def test_what_stages_state_is_taken(name: str, value: Any) -> None:
         ("frames", [{**FRAME, "pdq": "abcd"}]),
         ("frames", [FRAME] * (settings.KEY_FRAMES + 1)),
         ("embedding", {"dimensions": 2, "numbers": b""}),
-        ("embedding", {"dimensions": 2, "numbers": HALVES[:3] + b"\x7c"}),  # infinite
-        ("embedding", {"dimensions": 2, "numbers": HALVES[:2] + b"\x00\x7e"}),  # not a number
-        ("embedding", {"dimensions": 3, "numbers": HALVES}),
-        ("embedding", {"dimensions": 10**6, "numbers": HALVES}),
-        ("embedding", {"dimensions": 2, "numbers": HALVES * (settings.KEY_FRAMES + 1)}),
+        ("embedding", {"dimensions": 2, "numbers": ONE[:3] + b"\x7c"}),  # infinite
+        ("embedding", {"dimensions": 2, "numbers": ONE[:2] + b"\x00\x7e"}),  # not a number
+        ("embedding", {"dimensions": 2, "numbers": ONE + b"\x00\x3c\x00\xbc"}),  # of length 1, and of 1.41
+        ("embedding", {"dimensions": 2, "numbers": ONE + bytes(4)}),  # of length 0
+        ("embedding", {"dimensions": 2, "numbers": b"\x0a\x3c\x00\x00"}),  # of length 1.01
+        ("embedding", {"dimensions": 3, "numbers": ONE}),
+        ("embedding", {"dimensions": 10**6, "numbers": ONE}),
+        ("embedding", {"dimensions": 2, "numbers": ONE * (settings.KEY_FRAMES + 1)}),
         ("scores", {**SCORES, "scores": {"boat": 1.5}}),
         ("scores", {**SCORES, "scores": {"boat": float("nan")}}),
         ("scores", {**SCORES, "scores": {str(number): 0.5 for number in range(65)}}),
@@ -88,6 +96,35 @@ def test_what_stages_state_is_taken(name: str, value: Any) -> None:
 def test_what_no_stage_states_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=r"Expected|missing|unknown|there is no finding|cannot be"):
         check_value(finding(name, value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("embedding", {"dimensions": 2, "numbers": ONE}),
+        ("scores", SCORES),
+        ("scores", {**SCORES, "boxes": [BOX]}),
+        ("scores", {**SCORES, "boxes": None}),
+        ("scores", {"scores": {}, "flagged": []}),
+    ],
+)
+def test_what_a_model_states_is_taken_as_its_own(name: str, value: Any) -> None:
+    check_of_model(finding(name, value), 2, frozenset({"boat", "camera"}))
+    check_of_model(Finding(DIGEST, name, 1, "", absent=Absent(Reason.NO_ANSWER)), None, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("embedding", {"dimensions": 4, "numbers": ONE + ONE}),
+        ("scores", {"scores": {"barge": 0.5}, "flagged": []}),
+        ("scores", {"scores": {"boat": 0.5}, "flagged": ["barge"]}),
+        ("scores", {**SCORES, "boxes": [{**BOX, "label": "barge"}]}),
+    ],
+)
+def test_what_is_of_another_model_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=r"other dimensions|does not have"):
+        check_of_model(finding(name, value), 2, frozenset({"boat", "camera"}))
 
 
 def asked(veiled: bool) -> Draw:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from mantlet.errors import UsageError
 from mantlet.recognise import accuracy, calibration, intervals
-from mantlet.recognise.drift import Graded, drift
-from mantlet.recognise.ranking import MARKS, Ranked, resample
+from mantlet.recognise.ranking import Ranked, resample
 
 Arrays = tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]
 
@@ -51,7 +50,7 @@ def covers(share: intervals.Share | None, truth: float) -> bool:
 # what is measured
 
 
-def test_average_precision_is_that_of_scikit_learn_with_ties_and_weights() -> None:
+def test_average_precision_is_that_of_scikit_learn_ties_seen_whole() -> None:
     from sklearn.metrics import average_precision_score
 
     draw = np.random.default_rng(1)
@@ -59,32 +58,27 @@ def test_average_precision_is_that_of_scikit_learn_with_ties_and_weights() -> No
         truth = draw.random(size) < 0.3
         truth[0] = True
         scores = draw.integers(0, 20, size) / 20
-        weights = draw.random(size) + 0.1
-        assert accuracy.average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
-        theirs = average_precision_score(truth, scores, sample_weight=weights)
-        assert accuracy.average_precision(truth, scores, weights) == pytest.approx(theirs)
+        found = measured(truth, scores)["labels"][0]["average_precision"]["value"]
+        assert found == pytest.approx(average_precision_score(truth, scores), abs=1e-6)
 
 
-def test_no_target_has_no_average_precision_and_nothing_to_find() -> None:
-    assert accuracy.average_precision(np.zeros(3, np.bool_), np.ones(3)) is None
-    assert accuracy.seen_for(np.zeros(3, np.bool_), np.ones(3), 0.8) is None
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30), st.sampled_from(MARKS))
-def test_the_share_seen_is_that_of_the_slow_way(rows: list[tuple[bool, int]], share: float) -> None:
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
+def test_the_share_seen_is_that_of_the_slow_way(rows: list[tuple[bool, int]]) -> None:
     truth = np.array([target for target, _ in rows])
     scores = np.array([score / 5 for _, score in rows])
-    if not truth.any():
-        return
-    for cut in sorted(set(scores), reverse=True):
-        if truth[scores >= cut].sum() >= share * truth.sum() - 1e-9:
-            assert accuracy.seen_for(truth, scores, share) == (scores >= cut).mean()
-            return
+    truth[0] = True
+    found = measured(truth, scores)["labels"][0]["seen_for"]
+    for percent in (80, 95, 100):
+        enough = [cut for cut in scores if truth[scores >= cut].sum() >= percent / 100 * truth.sum() - 1e-9]
+        assert found[str(percent)]["value"] == pytest.approx((scores >= max(enough)).mean(), abs=1e-6)
 
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_a_resample_by_weights_is_what_copies_of_the_rows_would_be(seed: int) -> None:
+    from sklearn.metrics import average_precision_score
+
     draw = np.random.default_rng(seed)
     truth, scores, units = stacked(seed, 30, 0.4)
     truth[0] = True
@@ -92,9 +86,10 @@ def test_a_resample_by_weights_is_what_copies_of_the_rows_would_be(seed: int) ->
     weights[units[0]] += 1
     rows = np.repeat(np.arange(len(units)), weights[units])
     walked = Ranked(truth, scores, units).walk(weights.astype(np.float64), np.array([0.5, 0.95]))
-    assert walked[0] == pytest.approx(accuracy.average_precision(truth[rows], scores[rows]))
-    assert walked[1] == pytest.approx(accuracy.seen_for(truth[rows], scores[rows], 0.5))
-    assert walked[3] == pytest.approx(accuracy.seen_for(truth[rows], scores[rows], 0.95))
+    copied = Ranked(truth[rows], scores[rows], np.arange(len(rows)))
+    assert walked[0] == pytest.approx(average_precision_score(truth, scores, sample_weight=weights[units]))
+    assert walked[1] == pytest.approx(copied.depth(0.5) / len(rows))
+    assert walked[3] == pytest.approx(copied.depth(0.95) / len(rows))
 
 
 def test_shares_are_drawn_alike_whether_stacks_that_are_alike_are_drawn_together_or_one_by_one() -> None:
@@ -205,6 +200,46 @@ def test_without_threshold_nothing_is_taken_silently() -> None:
     assert label["average_precision"]["value"] == 1
 
 
+def test_who_sets_no_threshold_on_purpose_says_why() -> None:
+    why = "The thresholds were chosen on these same contents."
+    found = measured([True, False], [0.9, 0.1], threshold=None, base_rate=0.01, no_threshold=why)
+    (label,) = found["labels"]
+    for name in ("precision", "recall", "flagged", "false_positive_rate", "at_base_rate"):
+        assert label["absent"][name]["detail"] == why, name
+    assert {each["detail"] for each in label["exhibits"][0]["absent"].values()} == {why}
+    assert found["absent"]["flagged"]["detail"] == why
+
+
+def test_a_label_has_the_figures_that_it_has_alone() -> None:
+    """Labels are resampled one after the other, all alike."""
+    truth, scores, units = stacked(5, 100)
+    both = accuracy.measure(
+        ["boat", "camera"],
+        np.stack([truth, ~truth], axis=1),
+        np.stack([scores, 1 - scores], axis=1),
+        units,
+        ["EX1"] * len(units),
+        [0.5, None],
+        seed=1,
+    )
+    alone = accuracy.measure(
+        ["camera"], ~truth[:, None], 1 - scores[:, None], units, ["EX1"] * len(units), [None], seed=1
+    )
+    assert both.labels[1].seen_for == alone.labels[0].seen_for
+    assert both.labels[1].average_precision == alone.labels[0].average_precision
+
+
+def test_a_thousand_labels_are_measured_and_no_more() -> None:
+    def of(count: int) -> accuracy.Evaluation:
+        table = np.zeros((1, count))
+        names = [str(each) for each in range(count)]
+        return accuracy.measure(names, table > 0, table, np.zeros(1, np.int64), ["EX1"], [None] * count, seed=1)
+
+    assert len(of(1_000).labels) == 1_000
+    with pytest.raises(UsageError, match=r"There are 1,001 labels, and at most 1,000 can be measured at a time\."):
+        of(1_001)
+
+
 def test_every_null_of_a_label_has_a_reason() -> None:
     for truth, threshold in (([True], 0.5), ([False], 0.5), ([True], None), ([False], 1.0), ([], 0.5)):
         label = measured(truth, [0.7] * len(truth), threshold=threshold)["labels"][0]
@@ -274,19 +309,16 @@ def test_an_interval_that_ignores_stacks_would_hold_too_rarely() -> None:
 
 @pytest.mark.parametrize(("stacks", "apart"), [(150, 2.0), (400, 2.0), (150, 4.0)])
 def test_intervals_of_what_depends_on_rank_hold_as_often_as_stated(stacks: int, apart: float) -> None:
-    truth, scores, _ = stacked(99, 300_000, apart=apart)
-    ideal = (
-        accuracy.average_precision(truth, scores),
-        accuracy.seen_for(truth, scores, 0.8),
-        accuracy.seen_for(truth, scores, 0.95),
-    )
+    truth, scores, units = stacked(99, 300_000, apart=apart)
+    marks = np.array([0.8, 0.95])
+    ideal = Ranked(truth, scores, units).walk(np.ones(300_000), marks)[[0, 1, 3]]
     held = []
     for run in range(80):
         some, given_, units = stacked((3, run), stacks, apart=apart)
         ranked = Ranked(some, given_, units)
-        walked = resample([ranked], stacks, np.random.default_rng(run))[0]
+        walked = resample(ranked, stacks, np.random.default_rng(run))
         found = ranked.average_precision(walked), ranked.seen(15, walked), ranked.seen(18, walked)
-        held.append([covers(each, value or 0) for each, value in zip(found, ideal, strict=True)])
+        held.append([covers(each, value) for each, value in zip(found, ideal, strict=True)])
     assert np.mean(held, axis=0).min() >= 0.88  # 95 % less three standard deviations of 80 runs
 
 
@@ -344,7 +376,7 @@ def test_the_folded_normal_takes_off_what_kumar_and_others_simulate() -> None:
         np.abs(draw.normal(hits.mean(), np.sqrt(hits.mean() * (1 - hits.mean()) / 40), 40_000) - given_.mean())
         for given_, hits in bins
     ]
-    assert accuracy.calibration_error(scores, right) == pytest.approx(2 * plain - np.mean(noisy), abs=3e-4)
+    assert calibration.debiased(scores, right) == pytest.approx(2 * plain - np.mean(noisy), abs=3e-4)
 
 
 def test_well_calibrated_scores_come_out_nearer_to_zero_than_the_plain_error() -> None:
@@ -378,7 +410,7 @@ def test_copies_in_stacks_do_not_make_a_calibration_error() -> None:
         found = calibration.calibration(scores[rows], right[rows], rows, draw)
         assert found is not None
         low.append(found.low)
-        assert accuracy.calibration_error(scores[rows], right[rows]) > found.value
+        assert calibration.debiased(scores[rows], right[rows]) > found.value
     assert np.mean(np.array(low) == 0) >= 0.9
 
 
@@ -390,14 +422,14 @@ def test_an_estimate_below_zero_is_shown_as_zero_and_said() -> None:
     assert found is not None
     assert found.value == 0
     assert "below 0" in found.note
-    assert accuracy.calibration_error(scores, right) < 0
+    assert calibration.debiased(scores, right) < 0
 
 
 def test_equal_scores_lie_in_one_bin_whatever_the_order_of_rows() -> None:
     scores = np.repeat([0.3, 0.7], 50)
     right = np.tile([True, False], 50)
     order = np.random.default_rng(1).permutation(100)
-    assert accuracy.calibration_error(scores, right) == accuracy.calibration_error(scores[order], right[order])
+    assert calibration.debiased(scores, right) == calibration.debiased(scores[order], right[order])
 
 
 def test_the_plot_of_reliability_holds_every_content_once() -> None:
@@ -407,88 +439,3 @@ def test_the_plot_of_reliability_holds_every_content_once() -> None:
     )
     assert sum(each.contents for each in bins) == len(truth) + 1
     assert all(each.observed.low <= each.observed.value <= each.observed.high for each in bins)
-
-
-# drift
-
-
-def graded(case: str, targets: int, missed: int, others: int = 50, label: str = "boat", **more: Any) -> Graded:
-    """So many targets, of which some lie below the threshold of 0.5, and others at 0.1."""
-    scores = np.array([0.1] * missed + [0.9] * (targets - missed) + [0.1] * others)
-    truth = np.arange(len(scores)) < targets
-    stacks = more.get("stacks", np.arange(len(scores)))
-    return Graded(case, label, truth, scores, stacks, more.get("threshold", 0.5), 0.05)
-
-
-def test_a_model_that_misses_much_more_than_stated_rings() -> None:
-    (found,) = drift([graded("case-1", 60, 1), graded("case-2", 60, 30)])
-    assert [each.alarm for each in found.cases] == [False, True]
-    assert found.alarm
-    assert "case-2" in found.sentence
-    assert "case-1" not in found.sentence
-    assert found.pooled.targets == 120
-    assert found.pooled.missed == 31
-    assert "30 lie below the threshold: a miss rate of 50 %" in found.cases[1].sentence
-
-
-def test_the_interval_of_a_miss_rate_is_corrected_for_the_looks() -> None:
-    from scipy.stats import binomtest
-
-    (found,) = drift([graded("case-1", 60, 6), graded("case-2", 40, 3)])
-    assert found.confidence == pytest.approx(1 - 0.01 / 3)
-    theirs = binomtest(6, 60).proportion_ci(found.confidence, "exact")
-    rate = found.cases[0].miss_rate
-    assert rate is not None
-    assert (rate.low, rate.high) == (pytest.approx(theirs.low, abs=2e-6), pytest.approx(theirs.high, abs=2e-6))
-
-
-def test_a_model_as_good_as_stated_hardly_ever_rings() -> None:
-    draw = np.random.default_rng(1)
-    rung = 0
-    for _ in range(150):
-        rows = [graded(f"case-{at}", 80, int(draw.binomial(80, 0.05))) for at in range(4)]
-        rung += drift(rows)[0].alarm
-    assert rung <= 3
-
-
-def test_near_copies_of_one_missed_target_ring_nothing() -> None:
-    assert drift([graded("case-1", 60, 30)])[0].alarm
-    stacks = np.concatenate([np.zeros(30), np.arange(1, 31), np.arange(100, 150)]).astype(np.int64)
-    assert not drift([graded("case-1", 60, 30, stacks=stacks)])[0].alarm
-
-
-def test_no_target_since_the_release_is_said_and_is_no_zero() -> None:
-    (found,) = drift([graded("case-1", 0, 0)])
-    assert not found.alarm
-    assert found.pooled.miss_rate is None
-    assert "No target" in found.sentence
-    assert found.cases[0].absent["miss_rate"].detail
-    (empty,) = drift([graded("case-1", 0, 0, others=0)])
-    assert empty.pooled.predicted is None
-    assert empty.pooled.absent["observed"].detail
-
-
-def test_probabilities_that_run_low_are_told_with_their_distance() -> None:
-    draw = np.random.default_rng(1)
-    scores = draw.uniform(0.1, 0.5, 400)
-
-    def case(times: float) -> Graded:
-        return Graded("case-1", "boat", draw.random(400) < times * scores, scores, np.arange(400), 0.0, 0.05)
-
-    low, right = drift([case(1.8)])[0], drift([case(1.0)])[0]
-    assert low.cases[0].z is not None
-    assert low.cases[0].z > 4
-    assert "differs from" in low.cases[0].sentence
-    assert right.cases[0].z is not None
-    assert abs(right.cases[0].z) < 3
-    assert not low.alarm
-
-
-def test_labels_are_told_apart_and_one_label_has_one_threshold() -> None:
-    found = drift([graded("case-1", 20, 0), graded("case-1", 20, 15, label="camera")])
-    assert [(each.label, each.alarm) for each in found] == [("boat", False), ("camera", True)]
-    with pytest.raises(UsageError, match="more than one threshold"):
-        drift([graded("case-1", 20, 0), graded("case-2", 20, 0, threshold=0.6)])
-    with pytest.raises(UsageError, match="for each content"):
-        drift([graded("case-1", 20, 0, stacks=np.arange(3))])
-    assert drift([]) == ()

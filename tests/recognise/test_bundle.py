@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import struct
 from datetime import date
 
 import msgspec
@@ -122,20 +124,62 @@ def test_who_may_release_stands_in_the_policy(authority) -> None:
     read = bundle.read(signed(authority, date(2026, 5, 31)), "it")
     named = Policy(model_authorities=(authority.public_key,))
     with pytest.raises(NotAllowedError, match="is not signed; have who may release it sign it"):
-        bundle.refuse_untrusted(unsigned, named, today)
+        bundle.ground(unsigned, named, today)
     with pytest.raises(NotAllowedError, match="whom your policy does not name"):
-        bundle.refuse_untrusted(read, Policy(), today)
+        bundle.ground(read, Policy(), today)
     with pytest.raises(NotAllowedError, match="expired on 2026-05-31"):
-        bundle.refuse_untrusted(read, named, today)
-    bundle.refuse_untrusted(read, named, date(2026, 5, 31))
+        bundle.ground(read, named, today)
+    assert bundle.ground(read, named, date(2026, 5, 31)) == bundle.RELEASED
     for each in (unsigned, read):
-        bundle.refuse_untrusted(each, Policy(allowed_models=("colours",)), today)
+        assert bundle.ground(each, Policy(allowed_models=("colours",)), today) == bundle.BY_NAME
 
 
 def test_what_nobody_released_does_not_leave(authority) -> None:
+    named, today = Policy(model_authorities=(authority.public_key,)), date(2026, 6, 1)
     with pytest.raises(NotAllowedError, match="has not been released"):
-        bundle.refuse_export(bundle.read(networks.made(card=CARD), "it"))
-    bundle.refuse_export(bundle.read(signed(authority), "it"))
+        bundle.refuse_export(bundle.read(networks.made(card=CARD), "it"), named, today)
+    for policy in (Policy(), Policy(allowed_models=("colours",))):
+        with pytest.raises(NotAllowedError, match="whom your policy does not name"):
+            bundle.refuse_export(bundle.read(signed(authority), "it"), policy, today)
+    bundle.refuse_export(bundle.read(signed(authority), "it"), named, today)
+
+
+def test_nobody_releases_in_the_name_of_another(authority, monkeypatch) -> None:
+    claimed = networks.manifest(card=CARD, authority="Home Office", expires="2099-01-01")
+    assert bundle.read(bundle.make(claimed, networks.colours()), "it").manifest.authority == ""
+    with pytest.raises(IntegrityError, match="somebody who did not sign it"):
+        bundle.read(bundle.make(claimed, networks.colours(), b"", authority), "it")
+
+
+def test_a_new_signature_does_not_make_a_release_younger(authority) -> None:
+    first = bundle.read(signed(authority), "it")
+    again = bundle.read(bundle.sign(first, authority, date(2030, 1, 1)), "it")
+    assert again.manifest.released == first.manifest.released != ""
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expires", "2026-13-45"),
+        ("licence", "MIT\x1b[31m"),
+        ("version", "1\n2"),
+        ("labels", [{"name": "red\u202e"}]),
+        ("evaluation", None),
+    ],
+)
+def test_what_a_manifest_cannot_say(field, value) -> None:
+    """Text that would pose as something else on a terminal, days that there are not, nesting without end."""
+    built = msgspec.to_builtins(networks.manifest())
+    text = json.dumps({**built, field: value}).encode()
+    if value is None:
+        text = text.replace(b'"evaluation": null', b'"evaluation": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    whole = hashlib.sha256
+    network, head = networks.colours(), b""
+    text = text.replace(b"0" * 64, whole(network).hexdigest().encode())
+    body = b"mantlet model 1\n" + struct.pack(">QQQ", len(text), len(network), 0) + text + network + head
+    seal = json.dumps({"digest": whole(body).hexdigest(), "signature": None}, separators=(",", ":")).encode()
+    with pytest.raises(EvidenceError, match="What it says of itself cannot be read"):
+        bundle.read(body + seal, "it")
 
 
 def test_a_finding_depends_on_what_it_is_made_by_and_on_nothing_else() -> None:

@@ -66,9 +66,63 @@ def test_what_is_absent_has_its_reason_and_no_figure() -> None:
     assert "No threshold is set" in recognition.sentence(found.labels[1])
     page = text(recognition.render(found, {}))
     assert "boat: No content here is a target of this label." in page
-    assert "camera: No threshold is set for this label, so nothing is flagged." in page
+    assert "camera: No threshold is set, so nothing is flagged." in page
     assert "None" not in page
     assert "nan" not in page.lower().split()
+
+
+@pytest.mark.parametrize(("count", "unfolded"), [(3, True), (4, False), (12, False)])
+def test_labels_are_folded_when_there_are_several(count: int, unfolded: bool) -> None:
+    page = recognition.render(evaluation(tuple(f"kind {each}" for each in range(count))), {})
+    assert page.count("<details open>") == (count if unfolded else 0)
+    assert page.count("<details") == count
+    assert "Of 1,000 pictures of" in page.split("<table>")[0]
+
+
+def test_many_labels_are_told_in_a_table_first_and_in_words_where_each_is_unfolded() -> None:
+    found = evaluation(tuple(f"kind {each}" for each in range(13)), thresholds=[0.5] * 12 + [None], base_rate=0.01)
+    page = recognition.render(found, {})
+    first, last = found.labels[0], found.labels[12]
+    assert first.recall is not None
+    assert first.seen_for is not None
+    assert first.at_base_rate is not None
+    summary = page.split("In plain words")[1].split("</table>")[0]
+    rows = [text(row) for row in summary.split("<tr>")[2:]]
+    right = first.at_base_rate.precision
+    told = [
+        f"kind 0 {first.targets} ({first.target_stacks})",
+        f"{recognition.percent(first.recall.value)} (",
+        f"{100 * right.value:.0f} ({100 * right.low:.0f} to ",
+        f"{recognition.percent(first.seen_for['95'].value)} (",
+    ]
+    assert len(rows) == 13
+    assert all(" ".join(each.split()) in rows[0] for each in told), rows[0]
+    assert rows[12].startswith(f"kind 12 {last.targets} ({last.target_stacks}) – – ")
+    assert "<details open>" not in page
+    assert page.index("Of 1,000 pictures of “kind 0”") > page.index("Label by label")
+    for label in found.labels:
+        part = page.split(f"<summary><b>{label.label}</b>")[1].split("</details>")[0]
+        assert " ".join(recognition.sentence(label).split()) in text(part)
+        assert part.count("<svg") == 3
+        assert "EX2" in part
+    assert "details::details-content" in page, "folded parts are printed too"
+
+
+def test_a_reason_that_labels_share_is_told_once() -> None:
+    found = evaluation(("boat", "camera", "chair"), thresholds=[0.5, None, None])
+    assert "– camera, chair: No threshold is set, so nothing is flagged." in text(recognition.render(found, {}))
+
+
+def test_without_any_threshold_the_page_says_why_and_shows_no_columns_of_nothing() -> None:
+    truth = np.arange(200) % 4 == 0
+    why = "The thresholds were chosen on these same contents."
+    scores = np.where(truth, 0.8, 0.2)[:, None]
+    found = measure(["boat"], truth[:, None], scores, np.arange(200), ["EX1"] * 200, [None], seed=1, no_threshold=why)
+    page = text(recognition.render(found, {}))
+    assert f"What it flags {why} How it ranks" in page
+    assert f"“boat”: {why} To find 95 % of them" in page
+    assert "Flagged from" not in page
+    assert "Exhibit Contents Targets EX1" in page
 
 
 def test_the_plots_show_the_figures_with_their_intervals() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from mantlet.errors import EvidenceError, RefusedError
 from mantlet.recognise import bundle
@@ -50,19 +51,67 @@ def test_flagged_from_the_threshold_on() -> None:
     assert said([GREEN])["flagged"] == []
 
 
+def test_a_score_a_hair_below_the_threshold_is_not_flagged() -> None:
+    labels = tuple(Label(name, threshold=Threshold(0.5, 0.05, 40, "given")) for name in ("red", "green"))
+    network = networks.constant(scores=[0.4999999, 0.5])
+    found = said([RED], network, recipe=Recipe("picture", 16, 16, scores="scores"), labels=labels)
+    assert found == {"scores": {"green": 0.5, "red": 0.5}, "flagged": ["green"]}
+
+
 def test_of_many_labels_the_highest_are_kept() -> None:
     values = np.linspace(0, 1, 500)
-    labels = tuple(Label(f"l{number}") for number in range(500))
+    labels = tuple(Label(f"l{number}", threshold=Threshold(0.5, 0.05, 40, "given")) for number in range(500))
     recipe = Recipe("picture", 16, 16, scores="scores")
-    scores = said([RED], networks.constant(scores=values), recipe=recipe, labels=labels)["scores"]
-    assert list(scores)[:2] == ["l499", "l498"]
-    assert len(scores) == 64
+    found = said([RED], networks.constant(scores=values), recipe=recipe, labels=labels)
+    assert list(found["scores"])[:2] == ["l499", "l498"]
+    assert len(found["scores"]) == 64
+    assert found["flagged"] == list(found["scores"])
 
 
 def test_a_network_that_takes_one_picture_only_is_given_one_at_a_time() -> None:
     vectors = running(networks.colours(batch=1)).look([RED, GREEN, BLUE]).vectors
     assert vectors is not None
     assert vectors.astype(np.float32).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("side", "frames", "together"), [(16, 8, 8), (16, 9, 7.2), (224, 8, 8), (448, 4, 2), (1024, 3, 1)]
+)
+def test_of_large_inputs_fewer_go_together(side, frames, together) -> None:
+    recipe = Recipe("picture", side, side, scores="scores")
+    clip = [RED] * frames
+    assert said(clip, networks.batch_sizes(side), recipe=recipe, kind=Kind.AGE, labels=())["years"] == together
+
+
+@pytest.mark.parametrize("headed_first", [False, True])
+def test_a_network_that_is_shared_gives_what_each_model_needs(headed_first: bool) -> None:
+    alone = bundle.read(networks.made(), "it")
+    recipe = Recipe("picture", 16, 16, embedding="embedding")
+    headed = bundle.read(networks.made(head=networks.head(), recipe=recipe), "headed")
+    first, second = (headed, alone) if headed_first else (alone, headed)
+    one = Running(first)
+    other = Running(second, one.network)
+    clip = [RED, GREEN]
+    for each in (one, other):
+        looked = each.look(clip)
+        assert looked.vectors is not None
+        assert looked.said is not None
+        assert (looked.vectors.shape, list(looked.said["scores"])) == ((2, 4), ["red", "green", "blue"])
+
+
+def test_a_shared_network_must_have_what_each_model_names() -> None:
+    one = running()
+    other = bundle.read(networks.made(recipe=Recipe("picture", 16, 16, embedding="embedding", scores="no")), "it")
+    with pytest.raises(EvidenceError, match="has no output no"):
+        Running(other, one.network)
+
+
+def test_a_tiny_embedding_has_length_one_too() -> None:
+    recipe = Recipe("picture", 16, 16, embedding="embedding")
+    network = networks.constant(embedding=[3e-25, 4e-25])
+    vectors = running(network, recipe=recipe, kind=Kind.EMBEDDER, labels=()).look([RED]).vectors
+    assert vectors is not None
+    assert vectors[0].tolist() == pytest.approx([0.6, 0.8], abs=1e-3)
 
 
 def test_what_makes_probabilities_of_scores() -> None:
@@ -112,6 +161,13 @@ def test_text_is_the_likeliest_character_of_each_step() -> None:
 
 
 ONLY_SCORES = Recipe("picture", 16, 16, scores="scores")
+ONE_AT_A_TIME = networks.network(
+    helper.make_node("Reshape", ["picture", "shape"], ["alone"]),
+    helper.make_node("ReduceMean", ["alone"], ["scores"], axes=[2, 3], keepdims=0),
+    outputs={"scores": ["n", 3]},
+    shape=np.array([1, 3, 16, 16]),
+)
+"""Though it says that it takes any number."""
 
 
 @pytest.mark.parametrize(
@@ -125,6 +181,7 @@ ONLY_SCORES = Recipe("picture", 16, 16, scores="scores")
         (None, {"recipe": Recipe("picture", 16, 16, scores="logits")}, "has no output logits"),
         (None, {"recipe": Recipe("picture", 16, 16, scores="scores", type="uint8")}, "of uint8"),
         (None, {"recipe": Recipe("picture", 16, 16, scores="scores", layout="nhwc")}, "16 x 16 x 3"),
+        (ONE_AT_A_TIME, {"recipe": ONLY_SCORES}, "was tried on a test picture: The network cannot be run"),
         (networks.colours(scores=2), {}, "gives 2 scores for 3 labels"),
         (networks.constant(scores=[np.nan, 0, 1]), {"recipe": ONLY_SCORES}, r"not numbers \(NaN"),
         (networks.constant(scores=[0.0, 3.0, 1.0]), {"recipe": ONLY_SCORES}, "outside 0 to 1"),
@@ -147,6 +204,40 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(network, fields, sentenc
         running(network, **fields)
     assert str(refused.value).endswith(".")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "weights", "sentence"),
+    [
+        (
+            [helper.make_node("Reshape", ["picture", "shape"], ["then"])],
+            {"shape": np.array([7, 3])},
+            "The network cannot be run: The input tensor cannot be reshaped to the requested shape. "
+            "Input shape:{1,3,16,16}, requested shape:{7,3}.",
+        ),
+        (
+            [helper.make_node("Gather", ["picture", "number"], ["then"], axis=0, name="/a/b.onnx")],
+            {"number": np.array([5])},
+            "The network cannot be run: indices element out of data bounds, idx=5 must be within the inclusive range "
+            "[-1,0].",
+        ),
+    ],
+)
+def test_why_a_network_fails_is_told_without_what_only_its_makers_can_read(nodes, weights, sentence) -> None:
+    it = running(networks.at_red(*nodes, **weights))
+    with pytest.raises(RefusedError) as refused:
+        it.look([RED])
+    assert refused.value.reason == "model gave no answer"
+    assert str(refused.value) == sentence
+
+
+def test_an_embedding_of_another_size_is_no_answer() -> None:
+    flat = [helper.make_node("Concat", ["picture", "picture"], ["then"], axis=1)]
+    recipe = Recipe("picture", 16, 16, embedding="embedding")
+    it = running(networks.at_red(*flat), recipe=recipe, kind=Kind.EMBEDDER, labels=())
+    assert it.dimensions == 4
+    with pytest.raises(RefusedError, match="has 7 numbers, and of others 4"):
+        it.look([RED])
 
 
 def test_a_network_that_fails_on_one_picture_costs_that_one() -> None:

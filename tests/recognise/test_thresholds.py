@@ -57,16 +57,23 @@ def test_copies_of_one_target_count_once() -> None:
     assert np.std(plain) > 2 * np.std(missed)
 
 
+def test_what_is_promised_is_of_groups_and_not_of_targets() -> None:
+    scores = np.concatenate([np.linspace(0.9, 1, 39), np.full(60, 0.1)])
+    found = threshold(scores, np.concatenate([np.arange(39), np.full(60, 39)]), 0.05)
+    assert found.at == 0.9
+    assert found.expected == pytest.approx(2 / 41)
+    assert (scores < found.at).mean() > 0.6
+
+
 def test_too_few_targets_flag_everything_and_say_how_many_are_needed() -> None:
     few = threshold(np.full(18, 0.9), np.arange(18), 0.05)
     assert (few.at, few.expected) == (0.0, None)
     assert few.sentence == (
-        "With 18 distinct examples no threshold keeps misses to 5.0%, so none is set: "
-        "grade at least 19 that are not near-copies."
+        "With examples from 18 groups of near-duplicates no threshold keeps what is missed of them to 5 %, "
+        "so none is set: grade examples from at least 19."
     )
     enough = threshold(np.full(19, 0.9), np.arange(19), 0.05)
-    assert (enough.at, enough.expected) == (0.9, pytest.approx(0.05))
-    assert "at most 5.0% of targets like these 19" in enough.sentence
+    assert (enough.at, enough.expected, enough.sentence) == (0.9, pytest.approx(0.05), None)
     assert threshold(np.full(40, 0.9), np.arange(40) // 10, 0.05).at == 0.0
 
 

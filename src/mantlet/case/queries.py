@@ -97,6 +97,11 @@ def items(case: Case, terms: Sequence[str] = (), by: str | None = None) -> Itera
     """
     condition, values = where(terms)
     models = recognition.current(case)
+    for label in (term.partition("=")[2] for term in terms if term.startswith(("flagged=", "flagged!="))):
+        if not recognition.is_label(case, label):
+            raise UsageError(
+                f"No model gave anything in this case the label '{label}'; `mantlet recognise` has one look."
+            )
     if by is not None and not recognition.is_label(case, by):
         raise UsageError(f"No model gave anything in this case the label '{by}'; `mantlet recognise` has one look.")
     order = "i.address" if by is None else f"{_SCORED} DESC NULLS LAST, i.address"
@@ -113,7 +118,7 @@ def items(case: Case, terms: Sequence[str] = (), by: str | None = None) -> Itera
         yield _item(case, row, models)
 
 
-def _item(case: Case, row: Any, models: dict[str, str]) -> dict[str, Any]:
+def _item(case: Case, row: Any, models: dict[str, list[str]]) -> dict[str, Any]:
     findings, settings, absent = findings_of(case, row["sha256"])
     media = findings.get("media") or {}
     said, silent = recognition.said(case, row["sha256"], models)

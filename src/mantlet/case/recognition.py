@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mantlet import __version__
 from mantlet.case.case import Case, Change
 from mantlet.errors import EvidenceError
+from mantlet.recognise import models
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION
 from mantlet.types import Reason
@@ -30,8 +31,8 @@ class Graded(msgspec.Struct, frozen=True):
 
 
 def use(change: Change, bundles: Sequence[Bundle]) -> None:
-    """Puts into the ledger which models look at this case, and in whose name; those that did so last under their name
-    are left out."""
+    """Puts into the ledger which models look at this case, in whose name, and on what ground they may; those that did
+    so last under their name are left out. Raises NotAllowedError for a model that may not be used."""
     last = {each["name"]: each["digest"] for each in _used(change.tx)}
     for bundle in bundles:
         manifest = bundle.manifest
@@ -39,7 +40,7 @@ def use(change: Change, bundles: Sequence[Bundle]) -> None:
             about = {
                 "mantlet": __version__, "name": manifest.name, "version": manifest.version, "kind": manifest.kind,
                 "digest": bundle.digest, "states": manifest.states, "authority": manifest.authority,
-                "signer": bundle.signature.signer if bundle.signature else None,
+                "ground": models.ground(bundle), "signer": bundle.signature.signer if bundle.signature else None,
                 "public_key": bundle.signature.public_key if bundle.signature else None,
                 "expires": manifest.expires, "notice": manifest.notice,
             }  # fmt: skip
@@ -61,11 +62,15 @@ def _used(reader: Any) -> list[dict[str, Any]]:
     return [json.loads(row["payload"]) for row in rows if row["payload"] is not None]
 
 
-def current(case: Case) -> dict[str, str]:
-    """Settings of the finding "scores" -> the model's name: of each model, as it looked last. What an earlier one of
-    the same name said stays in the record, and is shown no more."""
-    last = {each["name"]: each["states"][SCORES] for each in used(case) if SCORES in each["states"]}
-    return {settings: name for name, settings in last.items()}
+def current(case: Case) -> dict[str, list[str]]:
+    """Settings of the finding "scores" -> the names of the models that state it: of each, as it looked last. What an
+    earlier one of the same name said stays in the record, and is shown no more."""
+    last = {each["name"]: each["states"].get(SCORES) for each in used(case)}
+    found: dict[str, list[str]] = {}
+    for name, settings in last.items():
+        if settings is not None:
+            found.setdefault(settings, []).append(name)
+    return found
 
 
 def lacking(case: Case, finding: str, settings: str) -> list[str]:
@@ -118,20 +123,18 @@ def scores_of(case: Case, settings: str) -> dict[str, dict[str, Any]]:
     return {row["sha256"]: json.loads(row["value"]) for row in rows}
 
 
-def said(case: Case, sha256: str, models: dict[str, str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """What each model said of a content, by its name, and why others said nothing; `models`: as `current`."""
+def said(case: Case, sha256: str, names: dict[str, list[str]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """What each model said of a content, by its name, and why others said nothing; `names`: as `current`."""
     found, silent = {}, {}
     rows = case.reader.execute(
         "SELECT settings, value, reason, detail FROM finding WHERE sha256 = ? AND name = ?", (sha256, SCORES)
     )
     for row in rows:
-        name = models.get(row["settings"])
-        if name is None:
-            continue
-        if row["value"] is not None:
-            found[name] = json.loads(row["value"])
-        else:
-            silent[f"{SCORES} {name}"] = f"{row['reason']}: {row['detail']}"
+        for name in names.get(row["settings"], ()):
+            if row["value"] is not None:
+                found[name] = json.loads(row["value"])
+            else:
+                silent[f"{SCORES} {name}"] = f"{row['reason']}: {row['detail']}"
     if not found and not silent:
         silent[SCORES] = f"{Reason.NOT_RUN}: no model that tells things apart has looked at it"
     return found, silent
@@ -159,19 +162,19 @@ def flagged(case: Case, settings: str | None) -> dict[str, int]:
 def summary(case: Case) -> list[dict[str, Any]]:
     """The models that looked at the case, each with how many contents it answered for, for how many not, by reason, and
     how many it flagged, by label. Of a model that was released again, the last."""
-    told = {}
-    for model in used(case):
-        states = model["states"]
-        name = SCORES if SCORES in states else EMBEDDING
-        rows = case.reader.execute(
-            "SELECT reason, count(*) AS count FROM finding WHERE name = ? AND settings = ? GROUP BY 1 ORDER BY 1",
-            (name, states[name]),
-        )
-        counts = {row["reason"]: row["count"] for row in rows}
-        answered = counts.pop(None, 0)
-        about = {"answered": answered, "silent": counts, "flagged": flagged(case, states.get(SCORES))}
-        told[states[name]] = {**model, **about}
-    return list(told.values())
+    last = {(model["name"], tuple(model["states"].items())): model for model in used(case)}
+    return [{**model, **answers(case, model["states"])} for model in last.values()]
+
+
+def answers(case: Case, states: dict[str, str]) -> dict[str, Any]:
+    """For how many contents what a model states is there, for how many not, by reason, and how many it flags."""
+    name = SCORES if SCORES in states else EMBEDDING
+    rows = case.reader.execute(
+        "SELECT reason, count(*) AS count FROM finding WHERE name = ? AND settings = ? GROUP BY 1 ORDER BY 1",
+        (name, states[name]),
+    )
+    counts = {row["reason"]: row["count"] for row in rows}
+    return {"answered": counts.pop(None, 0), "silent": counts, "flagged": flagged(case, states.get(SCORES))}
 
 
 def graded(case: Case) -> list[Graded]:

@@ -155,12 +155,14 @@ def leaf(table: str, values: Sequence[Any]) -> bytes:
 def _insert(change: Change, batch: int, rows: Rows) -> list[bytes]:
     leaves: list[bytes] = []
 
-    def insert(table: str, values: Sequence[Any]) -> None:
+    def insert(table: str, values: Sequence[Any]) -> bool:
         columns = ",".join((*SCANNED[table], "batch"))
         marks = ",".join("?" * (len(values) + 1))
         statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
-        if change.tx.execute(statement, (*values, batch)).rowcount:
+        new = bool(change.tx.execute(statement, (*values, batch)).rowcount)
+        if new:
             leaves.append(leaf(table, values))
+        return new
 
     for each in rows.acquisitions:
         insert("acquisition", (each.exhibit, each.algorithm, each.digest, each.origin, each.size))
@@ -177,20 +179,21 @@ def _insert(change: Change, batch: int, rows: Rows) -> list[bytes]:
         )  # fmt: skip
     for finding in rows.findings:
         absent = finding.absent
-        value = None if absent else _json(_kept(change, finding)).decode()
+        value = None if absent else _json(_kept(finding)).decode()
         why = (absent.reason, absent.detail) if absent else (None, None)
-        insert("finding", (finding.sha256, finding.name, finding.version, finding.settings, value, *why))
+        row = (finding.sha256, finding.name, finding.version, finding.settings, value, *why)
+        if insert("finding", row) and finding.name == EMBEDDING and not absent:
+            numbers = finding.value["numbers"]
+            change.tx.execute("INSERT INTO vector VALUES (?,?,?)", (finding.sha256, finding.settings, numbers))
     for unread in rows.unread:
         insert("unread", (str(unread.address), unread.stage, unread.absent.reason, unread.absent.detail))
     return leaves
 
 
-def _kept(change: Change, finding: Finding) -> Any:
+def _kept(finding: Finding) -> Any:
     """The value as it stands in the table of findings. An embedding is kept apart, and its finding holds its digest:
     at a few KiB for each content it would make every other question about findings slow."""
     if finding.name != EMBEDDING:
         return finding.value
-    numbers = finding.value["numbers"]
-    insert = "INSERT OR IGNORE INTO vector VALUES (?,?,?)"
-    change.tx.execute(insert, (finding.sha256, finding.settings, numbers))
-    return {"dimensions": finding.value["dimensions"], "sha256": hashlib.sha256(numbers).hexdigest()}
+    digest = hashlib.sha256(finding.value["numbers"]).hexdigest()
+    return {"dimensions": finding.value["dimensions"], "sha256": digest}

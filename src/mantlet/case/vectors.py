@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from mantlet.case.case import Case
 from mantlet.case.recognition import matrix
-from mantlet.errors import EvidenceError
+from mantlet.errors import EvidenceError, IntegrityError
 
 _FOLDER: Final = "vectors"
 _HEADER: Final = struct.Struct("<8sQQQ")
@@ -52,6 +53,8 @@ def vectors(case: Case, embedding: str) -> Vectors:
     digests: NDArray[np.uint8]
     numbers: NDArray[np.float16]
     try:
+        if path.parent.is_symlink() or path.is_symlink():
+            raise EvidenceError(f"{path} is a link; remove it: what a case holds lies in its folder.")
         if not (path.is_file() and path.stat().st_size == size and _begins(path, header)):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             _build(case, embedding, path, header, rows, dimensions)
@@ -88,7 +91,7 @@ def _build(case: Case, embedding: str, path: Path, header: bytes, rows: int, dim
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     last = _HEADER.unpack(header)[2]
     try:
-        with scratch.open("wb") as file:
+        with scratch.open("xb") as file:
             file.write(header)
             file.truncate(len(header) + rows * (_DIGEST + 2 * dimensions))
         digests = np.memmap(scratch, np.uint8, "r+", len(header), (rows, _DIGEST))
@@ -101,15 +104,39 @@ def _build(case: Case, embedding: str, path: Path, header: bytes, rows: int, dim
         scratch.unlink(missing_ok=True)
 
 
+def check(case: Case) -> None:
+    """Compares each such file, as far as it is of now, with what the case holds. Raises IntegrityError where they
+    differ."""
+    for path in sorted((case.folder / _FOLDER).glob("*.f16")):
+        rows, last, dimensions = _shape(case, path.stem)
+        size = _HEADER.size + rows * (_DIGEST + 2 * dimensions)
+        if not rows or path.stat().st_size != size or not _begins(path, _HEADER.pack(_MAGIC, rows, last, dimensions)):
+            continue  # it will be made anew
+        digests = np.memmap(path, np.uint8, "r", _HEADER.size, (rows, _DIGEST))
+        numbers = np.memmap(path, np.dtype("<u2"), "r", _HEADER.size + rows * _DIGEST, (rows, dimensions))
+        for at, digest, vectors in _rows(case, path.stem, last, dimensions):
+            own = slice(at, at + len(vectors))
+            if not (digests[own] == digest).all() or not (numbers[own] == vectors.view(np.uint16)).all():
+                raise IntegrityError(f"{path} is not what the case holds; remove it, and it is made anew.")
+
+
 def _fill(case: Case, embedding: str, last: int, digests: NDArray[np.uint8], numbers: NDArray[np.float16]) -> None:
-    """Writes every row up to the `last` one of the database: a scan may be adding others."""
-    at, dimensions = 0, numbers.shape[1]
-    rows = case.reader.execute(
+    for at, digest, vectors in _rows(case, embedding, last, numbers.shape[1]):
+        numbers[at : at + len(vectors)] = vectors
+        digests[at : at + len(vectors)] = digest
+
+
+def _rows(
+    case: Case, embedding: str, last: int, dimensions: int
+) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.float16]]]:
+    """Where each content's rows begin, its digest and its vectors, up to the `last` row of the database: a scan may be
+    adding others."""
+    at = 0
+    found = case.reader.execute(
         "SELECT sha256, numbers FROM vector WHERE settings = ? AND rowid <= ? ORDER BY rowid", (embedding, last)
     )
-    while some := rows.fetchmany(_AT_ONCE):
+    while some := found.fetchmany(_AT_ONCE):
         for row in some:
             vectors = matrix(row["numbers"], dimensions)
-            numbers[at : at + len(vectors)] = vectors
-            digests[at : at + len(vectors)] = np.frombuffer(bytes.fromhex(row["sha256"]), np.uint8)
+            yield at, np.frombuffer(bytes.fromhex(row["sha256"]), np.uint8), vectors
             at += len(vectors)

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from mantlet.case import vectors
 from mantlet.case.case import Case, Exhibit
 from mantlet.case.scan import leaf
 from mantlet.case.schema import MIGRATIONS, SCANNED
@@ -49,7 +50,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     4. The rows of each scan batch still have the Merkle root that its entry holds, and none belongs to no batch.
     5. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
     6. The exhibits are those that were added, each where it was last moved to.
-    7. Each embedding is the one whose digest its finding holds.
+    7. Each embedding is the one whose digest its finding holds, in the files that are compared by too.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
@@ -140,6 +141,7 @@ def _check_vectors(case: Case) -> None:
             raise IntegrityError("An embedding of this case is not the one that the scan stored.")
     if case.reader.execute("SELECT count(*) FROM vector").fetchone()[0] > checked:
         raise IntegrityError("There is an embedding in this case that no scan stored.")
+    vectors.check(case)
 
 
 def _leaves(case: Case, batch: int) -> Iterator[bytes]:

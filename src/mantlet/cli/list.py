@@ -46,5 +46,10 @@ def list_items(
 
 def _best(scores: dict[str, dict[str, float]], by: str | None) -> str:
     """What models gave a label, or most of all labels."""
-    every = [(score, label) for each in scores.values() for label, score in each.items() if by in (None, label)]
+    every = [
+        (score, f"{model}:{label}")
+        for model, each in scores.items()
+        for label, score in each.items()
+        if by in (None, label)
+    ]
     return f"{max(every)[1]} {max(every)[0]:.3f}" if every else "-"

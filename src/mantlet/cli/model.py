@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,9 +12,9 @@ import typer
 from mantlet.cli import teach
 from mantlet.cli.output import As, Json, print_json, results, say
 from mantlet.engine import recognise as engine
-from mantlet.errors import UsageError, plain
-from mantlet.governance import keys
-from mantlet.recognise import adding, bundle, models
+from mantlet.errors import NotAllowedError, UsageError, plain
+from mantlet.governance import keys, policy
+from mantlet.recognise import adding, builtin, bundle, models
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.manifest import Card
 from mantlet.store.files import write_whole
@@ -44,13 +44,17 @@ def add(
     Example: mantlet model add mobilenet_v2.onnx --recipe mobilenet-v2
     """
     who = keys.user_name(actor)
+    if name is not None:
+        models.refuse_name(name)
     if recipe is None:
         if labels or name:
             raise UsageError("--labels and --name are for an ONNX network, with --recipe: a bundle says them itself.")
         data = bundle.file_of(file)
     else:
         data = adding.bundled(file, adding.recipe(recipe), name, labels, who)
-    _print(engine.add(data, str(file)), as_json)
+    made = engine.add(data, str(file))
+    _print(made, as_json)
+    _say_whether_it_may_be_used(made)
 
 
 @app.command("list")
@@ -64,7 +68,8 @@ def list_models(as_json: Json = False) -> None:
         print_json(found)
         return
     for row in found:
-        print(f"{row['name']}\t{row['kind'] or '-'}\t{row['version'] or '-'}\t{row['fault'] or 'may be used'}")  # noqa: T201
+        state = (row["fault"] or "may be used").split(";")[0]
+        print(f"{row['name']}\t{row['kind'] or '-'}\t{row['version'] or '-'}\t{state}")  # noqa: T201
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -139,6 +144,8 @@ def card(
         print_json(about)
     if about["missing"]:
         say(f"The card of '{name}' does not say yet: {', '.join(about['missing'])}.")
+    elif file is not None:
+        say(f"The card of '{name}' is complete; the model is unsigned until `mantlet model sign {name}`.")
 
 
 def _written(file: Path) -> dict[str, Any]:
@@ -147,7 +154,7 @@ def _written(file: Path) -> dict[str, Any]:
             given = msgspec.json.decode(opened.read(_LONGEST_CARD), type=dict[str, Any])
         given = {key: value for key, value in given.items() if key not in ("taught_on", "membership", "missing")}
         msgspec.convert(given, Card)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         fields = ", ".join(Card().missing())
         raise UsageError(f"{file} cannot be used: {plain(error)}; it is JSON with {fields}.") from None
     return given
@@ -168,10 +175,13 @@ def sign(
 
     Example: mantlet model sign boats --as "Supt Example" --expires 2027-12-31
     """
+    if expires is not None and expires.date() < datetime.now(UTC).date():
+        raise UsageError(f"{expires.date()} is over; give the last day on which the model may be used.")
     found = models.load(name)
     data = bundle.sign(found, keys.actor(actor), expires.date() if expires else None)
     models.keep(name, data, replace=True)
     _print(models.load(name), as_json)
+    _say_whether_it_may_be_used(models.load(name))
 
 
 @app.command()
@@ -184,11 +194,15 @@ def export(
 
     Example: mantlet model export boats -o boats.model
     """
+    if name == builtin.NAME:
+        raise UsageError("The model that is built in is part of every Mantlet: there is nothing to export.")
     found = models.load(name)
-    bundle.refuse_export(found)
+    bundle.refuse_export(found, policy.load(), datetime.now(UTC).date())
     if output.exists() and not bundle.is_one(output):
         raise UsageError(f"{output} exists and is no model; choose another name.")
-    write_whole(output, bundle.file_of(models.path_of(name)))
+    if output.resolve().is_relative_to(models.folder().resolve()):
+        raise UsageError(f"{output} lies among the models that are kept here; choose another place.")
+    write_whole(output, found.file)
     if as_json:
         print_json({"model": name, "digest": found.digest, "file": str(output)})
     else:
@@ -213,13 +227,21 @@ app.command()(teach.evaluate)
 app.command()(teach.quantise)
 
 
+def _say_whether_it_may_be_used(found: Bundle) -> None:
+    try:
+        if models.ground(found) == bundle.BY_NAME:
+            say(f"It is used although nobody released it: your policy allows the name '{found.manifest.name}'.")
+    except NotAllowedError as error:
+        say(str(error))
+
+
 def _print(found: Bundle, as_json: bool, *, whole: bool = False) -> None:
     held, by = found.manifest, found.signature
     if as_json or whole:
         about = {"digest": found.digest, "signature": msgspec.to_builtins(by) if by else None}
         print_json({**msgspec.to_builtins(held), **about})
         return
-    signed = f"released by {held.authority}" if by else "not signed"
+    signed = f"signed by {held.authority} with key {by.public_key}" if by else "not signed"
     until = f" until {held.expires}" if held.expires else ""
     print(f"{held.name} {held.version}, {held.kind}, {signed}{until}, digest {found.digest}")  # noqa: T201
     if held.notice:

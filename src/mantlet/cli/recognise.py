@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mantlet.case import recognition
 from mantlet.case.case import open_case
 from mantlet.cli.output import As, CaseFolder, Json, log_to, print_json, progress_bar, say
 from mantlet.engine import recognise as engine
@@ -31,21 +30,24 @@ def recognise(
     bundles = [models.to_use(name) for name in dict.fromkeys(model)]
     opened = open_case(case, keys.actor(actor))
     log_to(case)
-    told, away = [], dict[str, str]()
+    told, away = list[dict[str, Any]](), dict[str, str]()
     for bundle in bundles:
         name = bundle.manifest.name
         with progress_bar(f"Looking for {name}") as (bar, task):
-            done = engine.recognise(
-                opened, bundle, workers, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+            try:
+                done = engine.recognise(
+                    opened, bundle, workers, lambda done, total: bar.update(task, completed=done, total=total)
+                )
+            except KeyboardInterrupt:
+                say("Stopped. What was found is kept; the same command goes on from here.")
+                raise
         away |= done.out_of_reach
-        flagged = recognition.flagged(opened, bundle.manifest.states.get("scores"))
-        told.append({"model": name, "digest": bundle.digest, "contents": done.contents, "answered": done.answered})
-        told[-1]["flagged"] = flagged
+        figures = {"contents": done.contents, "answered": done.answered, "silent": done.silent, "flagged": done.flagged}
+        told.append({"model": name, "digest": bundle.digest, **figures})
         if not as_json:
             print(f"{name}: {done.answered:,} of {done.contents:,} pictures and clips looked at")  # noqa: T201
-            for label, count in flagged.items():
-                print(f"    flagged {label}: {count:,}")  # noqa: T201
+            for what, count in (*done.silent.items(), *((f"flagged {label}", n) for label, n in done.flagged.items())):
+                print(f"    {what}: {count:,}")  # noqa: T201
     if away:
         say(f"{len(away):,} pictures and clips could not be read again: {next(iter(away.values()))}")
     if as_json:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.filesize import decimal
+from rich.progress import Progress
 
 from mantlet.case import queries
 from mantlet.case.case import Case, create_or_open
@@ -22,6 +24,7 @@ from mantlet.engine.recognise import recognise
 from mantlet.errors import MantletError
 from mantlet.governance import keys
 from mantlet.recognise import models
+from mantlet.recognise.bundle import Bundle
 
 
 def scan(
@@ -74,16 +77,31 @@ def scan(
 
         try:
             refused, matched = engine.scan(opened, sources, sets, workers, exhibit, reference, show, bundles)
-            out = [recognise(opened, each, workers).out_of_reach for each in bundles]
+            out = _of_before(opened, bundles, workers, bar, task)
         except KeyboardInterrupt:
             say("Stopped. What was found is kept; the same command goes on from here.")
             raise
     for sentence in (*matched.warnings, *(f"Error: {error}" for error in refused)):
         say(sentence)
     _tell(opened, matched, looked_at, as_json)
-    code = _exit_code(opened, refused) or int(matched.out_of_reach > 0 or any(out))
+    code = _exit_code(opened, refused) or int(matched.out_of_reach > 0 or out)
     opened.close()
     raise typer.Exit(code)
+
+
+def _of_before(case: Case, bundles: Sequence[Bundle], workers: int, bar: Progress, task: Any) -> bool:
+    """Has models look at what the case had already; whether any of that could not be read again."""
+    out: dict[str, str] = {}
+    for each in bundles:
+        bar.update(task, text=f"{each.manifest.name} looks at what was scanned before", total=None, left="")
+        looked = recognise(case, each, workers, lambda done, total: bar.update(task, completed=done, total=total))
+        out |= looked.out_of_reach
+        flagged = ", ".join(f"{label} {count:,}" for label, count in looked.flagged.items()) or "nothing"
+        silent = "".join(f"; {reason}: {count:,}" for reason, count in looked.silent.items())
+        say(f"{each.manifest.name} looked at {looked.answered:,}, and flags: {flagged}{silent}.")
+    if out:
+        say(f"{len(out):,} pictures and clips could not be read again for a model: {next(iter(out.values()))}")
+    return bool(out)
 
 
 def _tell(case: Case, matched: Matched, looked_at: int, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from mantlet.case.case import Case, open_case, refuse_output
 from mantlet.cli.output import As, Json, log_to, print_json, progress_bar, say
 from mantlet.engine import labelled
 from mantlet.engine import recognise as engine
-from mantlet.engine.labelled import Examples
+from mantlet.engine.labelled import NONE, Examples
 from mantlet.errors import UsageError
 from mantlet.governance import keys
 from mantlet.recognise import models
@@ -60,6 +60,7 @@ def train(
     """
     from mantlet.engine import teach  # scipy and its like take half a second to load
 
+    models.refuse_name(name)
     who = keys.actor(actor)
     opened = _opened(cases, who)
     chosen = engine.embedder(opened[0], base)
@@ -76,7 +77,7 @@ def train(
     print(f"{name}: taught on {held.card.taught_on['contents']:,} pictures, by what {chosen.manifest.name} sees")  # noqa: T201
     for each in made.found.labels:
         _tell(each)
-    for sentence in (*made.few, *([held.notice] if held.notice else [])):
+    for sentence in (*made.sentences, *([held.notice] if held.notice else [])):
         say(sentence)
     say(
         f"Measure it elsewhere (mantlet model evaluate {name} CASE), fill in its card (mantlet model card {name}), "
@@ -107,9 +108,14 @@ def evaluate(
     Example: mantlet model evaluate boats case-19 --base-rate 0.01 -o boats.html
     """
     from mantlet.engine import evaluate as engine_  # scipy and its like take half a second to load
+    from mantlet.report import page
     from mantlet.report import recognition as pages
 
+    if output is not None:
+        page.refuse_name(output)
     model = models.load(name)
+    if not model.head:
+        models.ground(model)  # what it says of them is kept in the cases
     opened = _opened(cases, keys.actor(actor))
     said = _said(opened, table, scheme or model.manifest.scheme or None, [])
     with progress_bar("Looking") as (bar, task):
@@ -121,11 +127,12 @@ def evaluate(
     if output is not None:
         for case in opened:
             refuse_output(case, output)
-        pages.write(measured.evaluation, _about(model, measured), output)
+        shown = tuple(each for each in measured.evaluation.labels if each.label != NONE)
+        pages.write(msgspec.structs.replace(measured.evaluation, labels=shown), _about(model, measured), output)
     if as_json:
         print_json(_figures(name, model.digest, measured))
         return
-    print(f"{name}, on {measured.contents:,} contents it was not taught ({measured.taught:,} left out that it was)")  # noqa: T201
+    print(f"{name}, on {measured.contents:,} labelled contents; {_left_out(measured)}")  # noqa: T201
     for each in measured.evaluation.labels:
         _tell(each)
     if output is not None:
@@ -189,13 +196,18 @@ def _said(cases: list[Case], table: Path | None, scheme: str | None, labels: Seq
 
 def _tell(label: Any) -> None:
     """One line for a person."""
+    if label.label == NONE:
+        return
     if not label.targets:
         print(f"    {label.label}: no target")  # noqa: T201
         return
-    found = _share(label.recall, "finds", "% of them")
-    right = _share(label.precision, "of 100 flagged,", "are")
-    seen = _share(label.seen_for["95"], "95 % are found in the first", "% of the queue")
-    print(f"    {label.label}: {label.targets:,} targets; {found}; {right}; {seen}")  # noqa: T201
+    told = [f"{label.targets:,} targets"]
+    if label.recall is not None:
+        told.append(_share(label.recall, "finds", "% of them"))
+    if label.precision is not None:
+        told.append(_share(label.precision, "of 100 flagged,", "are"))
+    told.append(_share(label.seen_for["95"], "95 % are found in the first", "% of the queue"))
+    print(f"    {label.label}: {'; '.join(told)}")  # noqa: T201
     if label.at_base_rate is not None:
         rate, held = label.at_base_rate, label.at_base_rate.precision
         between = f"{100 * held.low:.1f} to {100 * held.high:.1f}"
@@ -203,22 +215,27 @@ def _tell(label: Any) -> None:
 
 
 def _share(share: Any, before: str, after: str) -> str:
-    if share is None:
-        return f"{before} - {after}"
     return f"{before} {100 * share.value:.1f} ({100 * share.low:.1f} to {100 * share.high:.1f}) {after}"
+
+
+def _left_out(measured: Any) -> str:
+    if measured.taught is None:
+        taught = "which of them it was taught on is not known"
+    else:
+        taught = f"{measured.taught:,} that it was taught on, or that look the same, are left out"
+    return f"{taught}; of {measured.unread:,} it says nothing" if measured.unread else taught
 
 
 def _about(model: Bundle, measured: Any) -> dict[str, Any]:
     """What the page says besides the figures."""
     held = model.manifest
     counted = ", ".join(f"{count:,} {label}" for label, count in measured.counted.items())
-    left_out = f"{measured.taught:,} that it was taught on are left out, {measured.unread:,} could not be looked at."
     return {
         "model": held.name,
         "version": held.version,
         "digest": model.digest,
         "notice": held.notice,
-        "measured_on": [f"{measured.contents:,} contents that people labelled: {counted}.", left_out],
+        "measured_on": [f"{measured.contents:,} contents that people labelled: {counted}.", f"{_left_out(measured)}."],
         "limits": [*measured.warnings, held.card.limits] if held.card.limits else list(measured.warnings),
         "drift": measured.drift,
     }

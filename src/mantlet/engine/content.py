@@ -12,6 +12,7 @@ from mantlet.evidence.stream import Stream
 from mantlet.fingerprint import digests
 from mantlet.media import picture, probe
 from mantlet.pipeline import ON_REQUEST, STAGES, findings
+from mantlet.recognise.manifest import SCORES
 from mantlet.sight import Sight
 from mantlet.types import Absent, Address, Content, Kind, Reason, Rows
 
@@ -36,8 +37,8 @@ def content_of(found: digests.Digests, form: probe.Form, data: bytes | None, bla
 
 
 def state_again(visit: Visit) -> Iterator[Rows]:
-    """A run of entries that were examined before: each is read again, and the node's one stage, or the models that were
-    given, state what they find.
+    """A run of entries that were examined before: each is read again, and the node's one stage is stated. Where models
+    were given that is theirs: their embedding alone, or with their scores all that they state.
 
     Why one cannot be stated is told as `Unread`, for whoever asked: of the evidence it says nothing.
     """
@@ -69,9 +70,11 @@ def _state(visit: Visit, address: Address, sha256: str) -> None:
         form = probe.probe(stream.read_at(0, probe.HEAD_BYTES))
         if found.sha256 != sha256 or form is None:
             raise RefusedError(Reason.UNREADABLE, "Other bytes lie there now than when it was scanned.")
-        sight = Sight(content_of(found, form, data, blamed), data, stream, shown=bool(visit.models))
-        stages = visit.models or [each for each in (*STAGES, *ON_REQUEST) if each.name == visit.node.stage]
-        stated = list(findings(sight, form, blamed, stages))
+        unseen = blamed or visit.unseen(address)
+        sight = Sight(content_of(found, form, data, blamed), data, stream, shown=bool(visit.models) and not unseen)
+        asked, every = visit.node.stage, visit.models or (*STAGES, *ON_REQUEST)
+        stages = visit.models if asked == SCORES else [each for each in every if each.name == asked]
+        stated = list(findings(sight, form, unseen, stages))
         if not stated:
             raise RefusedError(Reason.NOT_APPLICABLE, f"Of a {sight.content.kind} picture, it has no meaning.")
         visit.rows.findings.extend(stated)

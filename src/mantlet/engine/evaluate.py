@@ -19,6 +19,8 @@ from mantlet.recognise.accuracy import Evaluation
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.drift import Drift, Graded, drift
 from mantlet.recognise.manifest import Kind, Manifest
+from mantlet.recognise.models import Known
+from mantlet.recognise.outputs import MOST_SCORES
 
 _SEED: Final = 17
 Progress = Callable[[int, int], None]
@@ -26,11 +28,12 @@ Progress = Callable[[int, int], None]
 
 class Measured(msgspec.Struct, frozen=True):
     """How good a model was found; on how many contents, and how many of those labelled were left out: `taught`, since
-    it was taught on them, and `unread`, since its network said nothing of them. `warnings`: sentences."""
+    it was taught on them or on near-duplicates of them, and `unread`, since its network said nothing of them.
+    `taught` is None where that is not known. `warnings`: sentences."""
 
     evaluation: Evaluation
     contents: int
-    taught: int
+    taught: int | None
     unread: int
     counted: dict[str, int]
     drift: tuple[Drift, ...]
@@ -54,16 +57,25 @@ def evaluate(
     manifest = model.manifest
     if manifest.kind not in (Kind.CLASSIFIER, Kind.DETECTOR):
         raise UsageError(f"The model '{manifest.name}' is a kind of {manifest.kind}, with no labels to measure.")
-    known = models.taught(manifest.name)
-    fresh = [row for row in said.rows if row.sha256 not in known]
+    if not model.head and len(manifest.labels) > MOST_SCORES:
+        raise UsageError(
+            f"'{manifest.name}' tells more than {MOST_SCORES} things apart, of which it states the likeliest."
+        )
+    if said.scheme and manifest.scheme and said.scheme != manifest.scheme:
+        raise UsageError(
+            f"'{manifest.name}' is of the scheme {manifest.scheme}, and these are graded by {said.scheme}."
+        )
+    known = models.taught(manifest)
+    fresh = labelled.fresh(cases, said.rows, known) if known else list(said.rows)
     if not fresh:
-        raise UsageError(f"'{manifest.name}' was taught on all {len(said.rows):,} of these: measure it on others.")
+        all_ = f"'{manifest.name}' was taught on all {len(said.rows):,} of these, or on near-duplicates"
+        raise UsageError(f"{all_}: measure it on others.")
     found = _probabilities(cases, fresh, model, workers, progress)
     rows = [row for row in fresh if row.sha256 in found]
     if not rows:
         raise UsageError(f"'{manifest.name}' says nothing of any of these {len(fresh):,} contents.")
     labels = [label.name for label in manifest.labels]
-    truth = _truth(manifest, rows)
+    truth = _truth(manifest, rows, graded=bool(said.scheme))
     probabilities = np.stack([found[row.sha256] for row in rows])
     evaluation = accuracy.measure(
         labels, truth, probabilities, labelled.stacks(cases, rows),
@@ -71,8 +83,9 @@ def evaluate(
         [label.threshold.at if label.threshold else None for label in manifest.labels], base_rate, seed=_SEED,
     )  # fmt: skip
     return Measured(
-        evaluation, len(rows), len(said.rows) - len(fresh), len(fresh) - len(rows), labelled.counted(rows),
-        _drifted(cases, rows, model, truth, probabilities), tuple(_warnings(cases, said, model, known)),
+        evaluation, len(rows), len(said.rows) - len(fresh) if known else None, len(fresh) - len(rows),
+        labelled.counted(rows),
+        _drifted(cases, rows, model, truth, probabilities), tuple(_warnings(said, rows, model, known)),
     )  # fmt: skip
 
 
@@ -102,29 +115,41 @@ def _probabilities(
     return found
 
 
-def _truth(manifest: Manifest, rows: Sequence[Example]) -> NDArray[np.bool_]:
-    """[n, labels]: by the codes that a label means, or else by its name; what has none of them is NONE, where the model
-    has that label."""
-    of: dict[str, int] = {}
-    for number, label in enumerate(manifest.labels):
-        of |= dict.fromkeys((*label.means, label.name), number)
+def _truth(manifest: Manifest, rows: Sequence[Example], *, graded: bool) -> NDArray[np.bool_]:
+    """[n, labels]: of grades by the codes that a label means, of a table by its name; what has none of them is NONE,
+    where the model has that label."""
+    of = _meant(manifest, graded=graded)
     truth = np.zeros((len(rows), len(manifest.labels)), np.bool_)
     for at, row in enumerate(rows):
         if (column := of.get(row.label, of.get(NONE))) is not None:
             truth[at, column] = True
     if not truth[:, [number for name, number in of.items() if name != NONE]].any():
-        labels = ", ".join(label.name for label in manifest.labels[:20])
-        raise UsageError(f"Nothing here is labelled as what '{manifest.name}' tells apart: {labels}.")
+        labels = ", ".join(label.name for label in manifest.labels[:20] if label.name != NONE)
+        raise UsageError(f"Nothing here is labelled as what '{manifest.name}' is to find: {labels}.")
     return truth
 
 
-def _warnings(cases: Sequence[Case], said: Examples, model: Bundle, known: frozenset[str]) -> list[str]:
+def _meant(manifest: Manifest, *, graded: bool) -> dict[str, int]:
+    """What people say -> the place of the label that means it."""
+    of: dict[str, int] = {}
+    for number, label in enumerate(manifest.labels):
+        of |= dict.fromkeys(label.means if graded and label.name != NONE else (label.name,), number)
+    return of
+
+
+def _warnings(said: Examples, rows: Sequence[Example], model: Bundle, known: Known | None) -> list[str]:
     manifest, found = model.manifest, []
-    taught_on = set(manifest.card.taught_on.get("cases", ()))
-    if not known and (shared := [str(case.folder) for case in cases if case.id in taught_on]):
+    of = _meant(manifest, graded=bool(said.scheme))
+    if strange := sorted({row.label for row in rows} - {*of, NONE}):
+        count = sum(row.label in strange for row in rows)
         found.append(
-            f"'{manifest.name}' was taught on {', '.join(shared)}, and which of its pictures were taught is known only "
-            "where that was done: these figures flatter it."
+            f"{count:,} contents are labelled {', '.join(strange[:10])}, which '{manifest.name}' does not know: they "
+            "count as none of its labels."
+        )
+    if known is None:
+        found.append(
+            f"What '{manifest.name}' was taught on is known only where that was done: if any of these contents, or "
+            "near-duplicates of them, were among it, the figures flatter it."
         )
     if said.elsewhere:
         found.append(f"{said.elsewhere:,} rows of the table are about no content of these cases.")
@@ -138,7 +163,7 @@ def _drifted(
     no grade after it."""
     if model.signature is None:
         return ()
-    since = [row.at is not None and row.at > model.signature.at for row in rows]
+    since = [row.at is not None and row.at > model.manifest.released for row in rows]
     stacked = labelled.stacks(cases, rows)
     graded = []
     for number, label in enumerate(model.manifest.labels):

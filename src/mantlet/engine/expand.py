@@ -10,6 +10,7 @@ import msgspec
 
 from mantlet import settings
 from mantlet.engine.content import content_of, state_again, whole
+from mantlet.engine.messages import OF_MODELS
 from mantlet.engine.visit import EXPANDED_APART, OF_FILE_SYSTEMS, Allowance, Visit, Watch, checked
 from mantlet.errors import RefusedError
 from mantlet.evidence.container import first_part, is_first_part
@@ -51,7 +52,9 @@ def expand(node: Node, reach: Reach, watch: Watch, models: tuple[Stage, ...] = (
     Raises:
         EvidenceError: the exhibit cannot be reached; the node is to be expanded when it can.
     """
-    blamed = [absent for mark, absent in node.skip if mark == node.mark]
+    # Measured again without the models that were to state it, nothing would be found.
+    whole_node = (node.mark, node.mark + OF_MODELS) if node.task is Task.MEASURE else (node.mark,)
+    blamed = [absent for mark, absent in node.skip if mark in whole_node]
     watch.enter(-1)
     if blamed:
         yield Rows(unread=[Unread(node.address, node.task, blamed[0])])
@@ -318,7 +321,8 @@ def _measure(
 ) -> bytes | None:
     """States all that is found of a picture or a clip; gives its bytes, unless they are too many for memory.
 
-    `blamed`: decoding it cost an earlier worker its life, so it is counted by its digests alone.
+    `blamed`: decoding it cost an earlier worker its life, so it is counted by its digests alone. Where the models may
+    have been what did, everything but what they say is found.
     """
     data, found = whole(visit, stream)
     containment, rows = _containment(entry, address), visit.rows
@@ -333,8 +337,10 @@ def _measure(
         return data
     content = content_of(found, form, data, blamed)
     rows.contents.append(content)
-    sight = Sight(content, data, stream, shown=bool(visit.models))
-    rows.findings.extend(findings(sight, form, blamed, (*STAGES, *visit.models)))
+    unseen = blamed or visit.unseen(address)
+    sight = Sight(content, data, stream, shown=bool(visit.models) and not unseen)
+    rows.findings.extend(findings(sight, form, blamed, STAGES))
+    rows.findings.extend(findings(sight, form, unseen, visit.models))
     return data
 
 

@@ -19,12 +19,13 @@ from mantlet.case.case import Case
 from mantlet.engine import recognise
 from mantlet.errors import UsageError, plain
 from mantlet.recognise.bundle import Bundle
+from mantlet.recognise.manifest import LONGEST_LABEL
+from mantlet.recognise.models import Known
 from mantlet.types import Kind
 
 NONE: Final = "none of these"
 """The label of what people looked at and gave none of the labels: what tells a model what to leave alone."""
 _MOST: Final = 20_000_000
-_LONGEST_LABEL: Final = 100
 Progress = Callable[[int, int], None]
 
 
@@ -68,8 +69,10 @@ def graded(cases: Sequence[Case], scheme: str | None, means: Mapping[str, tuple[
     codes = sorted({each.grade for _, each in found})
     labels = dict(means) or {code: (code,) for code in codes}
     unknown = sorted({code for meant in labels.values() for code in meant} - set(codes))
-    if means and len(unknown) == len([code for meant in labels.values() for code in meant]):
+    if unknown:
         raise UsageError(f"Nothing is graded {', '.join(unknown)}; what is graded is {', '.join(codes)}.")
+    if NONE in labels:
+        raise UsageError(f"'{NONE}' is what has no label; call the label something else.")
     of = {code: label for label, meant in labels.items() for code in meant}
     rows = [
         Example(each.sha256, of.get(each.grade, NONE), number, each.exhibit, Kind(each.kind), each.at)
@@ -102,15 +105,22 @@ def tabled(cases: Sequence[Case], table: Path) -> Examples:
 def _read(table: Path) -> dict[str, str]:
     said: dict[str, str] = {}
     against: list[str] = []
+    if not table.is_file():
+        raise UsageError(f"{table} is not a file: give a CSV table with the columns sha256,label.")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
+            reader = csv.DictReader(file)
+            if reader.fieldnames is None or not {"sha256", "label"} <= set(reader.fieldnames):
+                raise UsageError(f"The first line of {table} must name its columns, sha256,label, with commas between.")
+            for number, row in enumerate(reader, start=2):
                 if number > _MOST:
                     raise UsageError(f"{table} has more than {_MOST:,} rows.")
                 sha256, label = _row(table, number, row)
                 if said.setdefault(sha256, label) != label:
                     against.append(sha256)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise UsageError(f"{table} is not in UTF-8; save it so, as CSV with commas.") from None
+    except (OSError, csv.Error) as error:
         raise UsageError(f"{table} cannot be read: {plain(error)}.") from None
     if not said:
         raise UsageError(f"{table} holds no row: it needs the columns sha256,label and a row for each picture.")
@@ -125,8 +135,8 @@ def _row(table: Path, number: int, row: dict[str, Any]) -> tuple[str, str]:
     sha256, label = sha256.strip().lower(), label.strip()
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
         raise UsageError(f"Row {number} of {table}: '{sha256[:70]}' is no SHA-256.")
-    if len(label) > _LONGEST_LABEL or not label.isprintable():
-        raise UsageError(f"Row {number} of {table}: a label has at most {_LONGEST_LABEL} characters, on one line.")
+    if len(label) > LONGEST_LABEL or not label.isprintable():
+        raise UsageError(f"Row {number} of {table}: a label has at most {LONGEST_LABEL} characters, on one line.")
     return sha256, label or NONE
 
 
@@ -148,19 +158,40 @@ def _refuse_contradictions(against: Sequence[str]) -> None:
         )
 
 
-def stacks(cases: Sequence[Case], rows: Sequence[Example]) -> NDArray[np.int64]:
-    """A number for each content, the same for near-duplicates, in whichever case they lie."""
-    from mantlet.grading.stacks import stacks as connected  # its compiler takes a third of a second to load
-
+def hashes(cases: Sequence[Case], rows: Sequence[Example]) -> dict[str, bytes]:
+    """The PDQ of each content that has one."""
     found: dict[str, bytes] = {}
     for number, case in enumerate(cases):
         found |= recognition.hashes(case, [row.sha256 for row in rows if row.case == number])
+    return found
+
+
+def stacks(cases: Sequence[Case], rows: Sequence[Example]) -> NDArray[np.int64]:
+    """A number for each content, the same for near-duplicates, in whichever case they lie."""
+    found = hashes(cases, rows)
     numbers = np.arange(len(rows))
     hashed = [number for number, row in enumerate(rows) if row.sha256 in found]
     if hashed:
-        pdq = np.frombuffer(b"".join(found[rows[number].sha256] for number in hashed), np.uint8).reshape(-1, 32)
-        numbers[hashed] = np.asarray(hashed)[connected(pdq, settings.PDQ_DISTANCE)]
+        numbers[hashed] = np.asarray(hashed)[_connected([found[rows[number].sha256] for number in hashed])]
     return numbers
+
+
+def fresh(cases: Sequence[Case], rows: Sequence[Example], known: Known) -> list[Example]:
+    """What is neither among what a model was taught on, nor a near-duplicate of that."""
+    found = hashes(cases, rows)
+    hashed = sorted(found)
+    first = _connected([*known.hashes, *(found[sha256] for sha256 in hashed)])
+    near = {
+        sha256 for sha256, stack in zip(hashed, first[len(known.hashes) :], strict=True) if stack < len(known.hashes)
+    }
+    return [row for row in rows if row.sha256 not in known.contents and row.sha256 not in near]
+
+
+def _connected(pdq: Sequence[bytes]) -> NDArray[np.int64]:
+    """For each the first that it is connected to, by hashes that are near each other."""
+    from mantlet.grading.stacks import stacks as connected  # its compiler takes a third of a second to load
+
+    return connected(np.frombuffer(b"".join(pdq), np.uint8).reshape(-1, 32), settings.PDQ_DISTANCE)
 
 
 def counted(rows: Sequence[Example]) -> dict[str, int]:

@@ -22,6 +22,7 @@ import msgspec
 from mantlet import settings
 from mantlet.engine import messages
 from mantlet.engine.messages import (
+    OF_MODELS,
     Answer,
     Away,
     Draw,
@@ -36,7 +37,7 @@ from mantlet.engine.messages import (
     Request,
 )
 from mantlet.errors import EvidenceError
-from mantlet.recognise.manifest import VERSION
+from mantlet.recognise.manifest import SCORES, VERSION
 from mantlet.types import Absent, Address, Node, Reason, Rows, Task
 
 _TICK_SECONDS: Final = 0.5
@@ -46,6 +47,9 @@ _BLAMED_IN_ARCHIVES: Final = 64
 """Members of archives in one node that may each cost a worker's life; after that, it is the archive that is left."""
 _MESSAGE_SECONDS: Final = 5.0
 """How long a message may take from its first byte to its last."""
+_OPENING_SECONDS: Final = 60.0
+"""How long a worker may take to open each of its models and try it on test pictures: 2 GiB are read and digested in a
+fifth of that, and a network may loop for ever."""
 
 log = logging.getLogger("mantlet")
 
@@ -83,22 +87,36 @@ class Worker:
         self.process = context.Process(target=_serve, args=(theirs, self.clock, tuple(models)), daemon=True)
         self.process.start()
         theirs.close()
-        ready = self.receive()
-        if not isinstance(ready, Ready):
-            raise RuntimeError("a worker did not start")
-        if ready.fault:
-            self.end()
-            raise EvidenceError(ready.fault)
         self.models = models
-        self.about = ready
+        self.about = self._ready()
+        if self.about.fault:
+            self.end()
+            raise EvidenceError(self.about.fault)
+
+    def _ready(self) -> Ready:
+        seconds = _OPENING_SECONDS * len(self.models) if self.models else None
+        try:
+            ready = self.receive(seconds)
+            if not isinstance(ready, Ready):
+                raise ValueError("a worker did not start")
+        except (EOFError, OSError, ValueError) as error:
+            self.end()
+            if not self.models:
+                raise
+            how = f"gave no right answer within {seconds:g} seconds" if isinstance(error, ValueError) else "broke off"
+            named = " or ".join(f"'{each.name}'" for each in self.models)
+            raise EvidenceError(f"The process that opened the model {named} {how}; leave it out.") from error
+        return ready
 
     def send(self, request: Request) -> None:
         self.clock[0], self.clock[1] = -1, time.monotonic()
         self.pipe.send_bytes(messages.encode(request))
 
-    def receive(self) -> Answer:
-        """Raises EOFError or OSError when the worker has died, ValueError when it talks nonsense."""
-        self.pipe.poll(None)
+    def receive(self, seconds: float | None = None) -> Answer:
+        """Raises EOFError or OSError when the worker has died, ValueError when it talks nonsense, or no message begins
+        within `seconds`."""
+        if not self.pipe.poll(seconds):
+            raise ValueError("no message")
         ends = time.monotonic() + _MESSAGE_SECONDS
         (size,) = struct.unpack("!i", self._read(4, ends))  # as Connection.send_bytes frames what is below 2 GiB
         if not 0 <= size <= _LONGEST_MESSAGE:
@@ -143,7 +161,7 @@ def run(
     On KeyboardInterrupt what has been found is stored and the workers are ended; nodes in flight are repeated by
     the next run.
     """
-    pool = [Worker(models) for _ in range(workers)]
+    pool = _pool(workers, models)
     busy: dict[Worker, Node] = {}
     peak = 0
     about = {"box": pool[0].about.box, "stages": pool[0].about.stages}
@@ -176,6 +194,18 @@ def run(
         for each in pool:
             each.end()
         work.flush()
+
+
+def _pool(workers: int, models: Sequence[Model]) -> list[Worker]:
+    pool: list[Worker] = []
+    try:
+        while len(pool) < workers:
+            pool.append(Worker(models))
+    except BaseException:
+        for each in pool:
+            each.end()
+        raise
+    return pool
 
 
 def _warn_of_open_box(each: Worker) -> None:
@@ -224,21 +254,32 @@ def _heard(each: Worker, node: Node) -> Found | Expanded | Away | Absent:
 
 
 def _replace(pool: list[Worker], each: Worker, busy: dict[Worker, Node], work: Work, absent: Absent) -> None:
-    """Puts a new worker in the place of one that failed, and the blame on what it read then.
+    """Puts a new worker in the place of one that failed, and the blame on what it read then."""
+    each.end()
+    node, (mark, _, number) = busy.pop(each), each.clock
+    blamed = _to_blame(node, mark, number, models=bool(each.models))
+    work.again(msgspec.structs.replace(node, skip=(*node.skip, (blamed, absent))))
+    pool[pool.index(each)] = Worker(each.models)
+
+
+def _to_blame(node: Node, mark: float, number: float, *, models: bool) -> int:
+    """What of a node is blamed for a worker that was lost, by what its clock says: `mark`, in the entry of that
+    `number`. Where `models` looked, the first loss is laid to them (`OF_MODELS`), and counts no further.
 
     A worker that was taken over may say that it read something else, or nothing: what has been blamed twice is read
     no more, so a third failure is the node's, and so is one too many in all. Else it could make a scan go on for ever.
     """
-    each.end()
-    node, (mark, _, number) = busy.pop(each), each.clock
-    blamed = [mark for mark, _ in node.skip]
-    own = {node.address.child(entry.step).mark for entry in node.entries}
-    if sum(mark not in own for mark in blamed) >= _BLAMED_IN_ARCHIVES and 0 <= number < len(node.entries):
-        mark = node.address.child(node.entries[int(number)].step).mark
-    if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) > 2 * len(own) + _BLAMED_IN_ARCHIVES:
+    marks = [node.address.child(entry.step).mark for entry in node.entries]
+    entry = marks[int(number)] if 0 <= number < len(marks) else node.mark
+    unseen = {mark - OF_MODELS for mark, _ in node.skip}
+    looked = models and unseen.isdisjoint((mark, entry, node.mark))
+    least = OF_MODELS if looked else 0
+    blamed = [mark - least for mark, _ in node.skip if (mark >= OF_MODELS) == looked]
+    if sum(mark not in marks for mark in blamed) >= _BLAMED_IN_ARCHIVES and entry != node.mark:
+        mark = entry
+    if not 0 <= mark < node.mark or blamed.count(int(mark)) > 1 or len(blamed) > 2 * len(marks) + _BLAMED_IN_ARCHIVES:
         mark = node.mark
-    work.again(msgspec.structs.replace(node, skip=(*node.skip, (int(mark), absent))))
-    pool[pool.index(each)] = Worker(each.models)
+    return int(mark) + least
 
 
 _LEADS_TO: Final = {
@@ -274,21 +315,26 @@ def _check_own(rows: Rows, node: Node) -> None:
 def _check_stated(rows: Rows, node: Node, about: Ready, models: Sequence[Model] = ()) -> None:
     """Raises ValueError where contents or findings are not of the items found with them, or not as stages state them:
     the first statement about a content stays, so a worker may make none about what it was not given. Where it was asked
-    to measure, it finds nothing, and makes the one statement that it was asked for."""
+    to measure, it finds nothing, and makes the one statement that it was asked for; where that is what a model scores,
+    all that the model states."""
     own, stages = {item.sha256 for item in rows.items}, about.stages
-    of_models = {(name, set_to) for model in models for name, set_to in model.states.items()}
+    labels = {(name, set_to): model.labels for model in models for name, set_to in model.states.items()}
     if node.task is Task.MEASURE:
         if rows.items or rows.contents:
             raise ValueError("a worker that was to measure finds something")
         every = about.stages | about.on_request
         own, stages = set(node.contents), {name: every[name] for name in every if name == node.stage}
+        labels = {key: labels[key] for key in labels if node.stage in (key[0], SCORES)}
     if not all(row.sha256 in own for group in (rows.contents, rows.findings) for row in group):
         raise ValueError("a worker speaks of contents that it was not given")
     for finding in rows.findings:
-        by_model = finding.version == VERSION and (finding.name, finding.settings) in of_models
+        key = finding.name, finding.settings
+        by_model = finding.version == VERSION and key in labels
         if not by_model and stages.get(finding.name) != (finding.version, finding.settings):
             raise ValueError(f"no stage states {finding.name} like that")
         messages.check_value(finding)
+        if by_model:
+            messages.check_of_model(finding, about.dimensions.get(finding.settings), labels[key])
 
 
 def stages() -> dict[str, tuple[int, str]]:

@@ -169,7 +169,8 @@ def measure(
     progress: Callable[[int, int], None] = lambda *_: None,
     model: Model | None = None,
 ) -> Measured:
-    """Has `stage`, or a model its finding of that name, stated of those of `contents` (SHA-256) that lack it.
+    """Has `stage`, or a model its finding of that name, stated of those of `contents` (SHA-256) that lack it; with its
+    scores a model states its embedding, too.
 
     `progress` is told how many contents were read, and how many are to be; a copy that failed counts as read.
 

@@ -18,16 +18,22 @@ from mantlet.recognise.manifest import EMBEDDING, SCORES, Share
 from mantlet.recognise.outputs import LONGEST_TEXT, MOST_BOXES, MOST_SCORES
 from mantlet.types import Absent, Address, Algorithm, Count, Digest, Finding, Node, Rows, Sentence, Sha256, Word
 
+OF_MODELS: Final = 2**50
+"""Added to a mark in `Node.skip` that a worker was lost at while models looked: that lays the loss to the models, which
+then look no more at what is marked, nor at what lies in it. Without it, a network could hide a picture that it chooses
+from everything else that is stated of it, by never ending."""
+
 
 class Model(msgspec.Struct, frozen=True):
     """A model that workers open: by its name, or from the file at `path`; its `digest`, and what it states (finding ->
-    settings); `memory`, bytes that it may need."""
+    settings); `memory`, bytes that it may need; `labels`: all that it tells apart."""
 
     name: str
     path: str | None
     digest: Sha256
     states: dict[str, str]
     memory: int
+    labels: frozenset[str]
 
 
 class Expand(msgspec.Struct, frozen=True, tag=True):
@@ -86,12 +92,15 @@ class Drawn(msgspec.Struct, frozen=True, tag=True):
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The worker is in its box; `box` names the protections in force, `stages` what it measures (name -> version,
-    settings), `on_request` what it measures only where it is asked to; `fault` why it cannot open its models."""
+    settings), `on_request` what it measures only where it is asked to; `fault` why it cannot open its models;
+    `dimensions` how many numbers the vectors of each embedding have (its settings -> d), found on test pictures: no
+    evidence was read before."""
 
     box: list[str]
     stages: dict[str, tuple[int, str]]
     on_request: dict[str, tuple[int, str]]
     fault: Sentence = ""
+    dimensions: dict[Sha256, Count] = {}
 
 
 class ReadWhole(msgspec.Struct, frozen=True, tag=True):
@@ -197,6 +206,11 @@ class _Frame(msgspec.Struct, forbid_unknown_fields=True):
     quality: _Quality
 
 
+_LENGTH_ERROR: Final = 0.002
+"""How far from 1 the length of a vector may be: rounding to float16 moves each number, and so the length, by 2**-11 of
+itself at most (IEEE 754, binary16)."""
+
+
 class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
     dimensions: Annotated[int, Meta(ge=2, le=8192)]
     numbers: Annotated[bytes, Meta(min_length=4)]
@@ -205,6 +219,9 @@ class _Embedding(msgspec.Struct, forbid_unknown_fields=True):
         numbers = np.frombuffer(self.numbers, "<f2") if len(self.numbers) % (2 * self.dimensions) == 0 else np.zeros(0)
         if not 0 < len(numbers) <= settings.KEY_FRAMES * self.dimensions or not np.isfinite(numbers).all():
             raise ValueError("an embedding that cannot be")
+        lengths = np.linalg.norm(numbers.astype(np.float32).reshape(-1, self.dimensions), axis=1)
+        if np.abs(lengths - 1).max() > _LENGTH_ERROR:
+            raise ValueError("an embedding that cannot be: its vectors are not of length 1")
 
 
 class _Box(msgspec.Struct, forbid_unknown_fields=True):
@@ -240,3 +257,18 @@ def check_value(finding: Finding) -> None:
         raise ValueError(f"there is no finding {finding.name}")
     if finding.absent is None:
         msgspec.convert(finding.value, _VALUES[finding.name])
+
+
+def check_of_model(finding: Finding, dimensions: int | None, labels: frozenset[str]) -> None:
+    """Raises ValueError where what a model states, and `check_value` has taken, is not of that model: an embedding of
+    other `dimensions`, or a label that it does not have."""
+    if finding.absent is not None:
+        return
+    value = finding.value
+    if finding.name == EMBEDDING:
+        if value["dimensions"] != dimensions:
+            raise ValueError("an embedding of other dimensions than its model makes")
+        return
+    named = {*value["scores"], *value["flagged"], *(box["label"] for box in value.get("boxes") or ())}
+    if not named <= labels:
+        raise ValueError("a label that the model does not have")

@@ -7,8 +7,10 @@ of pages that they share (the Python Standard Library, gc, `freeze`).
 from __future__ import annotations
 
 import gc
+import signal
 from importlib import import_module
 
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to handle
 gc.disable()
 import_module("mantlet.engine.worker")
 gc.freeze()

@@ -56,6 +56,8 @@ class Quantised(msgspec.Struct, frozen=True):
             f"{self.name}: int8, scales from {self.pictures:,} pictures, {self.gain:.2f} times as fast",
             f"    its outputs are like those before: cosine {self.cosine:.4f}",
         ]
+        if self.gain < 1:
+            told.append("    it is slower here than the one that it was made of: use that")
         if self.before is None or self.after is None:
             return [*told, f"    accuracy not measured: {self.why}"]
         right = f"{100 * self.before:.2f} % right before, {100 * self.after:.2f} % now"
@@ -74,8 +76,7 @@ def quantise(
         UsageError: the name is taken, too few pictures, or nothing to make smaller.
         EvidenceError: the networks cannot be run.
     """
-    if name in models.names():
-        raise UsageError(f"There is a model '{name}'; `mantlet model remove {name}` removes it.")
+    models.refuse_name(name)
     recipe = model.manifest.recipe
     inputs = _inputs(case, recipe, progress)
     apart = inputs[: max(1, min(_COMPARED, len(inputs) // 4))]
@@ -84,19 +85,21 @@ def quantise(
     output = recipe.embedding or recipe.scores
     compared = networks.compare(model.network, network, np.stack(apart), recipe.input, output)
     manifest = msgspec.structs.replace(
-        model.manifest, name=name, made_at=now(), authority="", expires=None,
-        calibration={**model.manifest.calibration, "quantised": f"int8, of {model.digest}"},
-        card=msgspec.structs.replace(model.manifest.card, contact=""), evaluation={},
+        model.manifest, name=name, made_at=now(), released="", calibration={"quantised": f"int8, of {model.digest}"},
+        labels=tuple(msgspec.structs.replace(label, threshold=None) for label in model.manifest.labels),
+        card=msgspec.structs.replace(model.manifest.card, membership={}), evaluation={},
     )  # fmt: skip
-    made = recognise.add(bundle.make(manifest, network, model.head), "The model")
-    before, after, why = None, None, "nothing is labelled; give --labels, or grade some first"
+    data = bundle.make(manifest, network, model.head)
+    known = models.taught(model.manifest) if model.head else None
+    if known:
+        models.keep_taught(bundle.read(data, name).manifest, known)
+    made = recognise.add(data, "The model")
     rows = [row for row in said.rows if row.kind is Kind.STILL] if said else []
-    if rows:
-        before, after, why = _accuracy(case, rows, model, made, workers, progress)
+    rows = labelled.fresh([case], rows, known) if known else rows
+    right = _accuracy(case, rows, model, made, workers, progress)
     return Quantised(
-        name, made.digest, len(inputs) - len(apart), round(compared.cosine, 6), round(compared.gain, 3), len(rows),
-        before, after, why,
-    )  # fmt: skip
+        name, made.digest, len(inputs) - len(apart), round(compared.cosine, 6), round(compared.gain, 3), *right
+    )
 
 
 def _inputs(case: Case, recipe: Recipe, progress: Progress) -> list[NDArray[Any]]:
@@ -123,18 +126,26 @@ def _inputs(case: Case, recipe: Recipe, progress: Progress) -> list[NDArray[Any]
 
 def _accuracy(
     case: Case, rows: Sequence[Example], model: Bundle, made: Bundle, workers: int, progress: Progress
-) -> tuple[float | None, float | None, str]:
-    """The share of labels that are right by what each network sees: with the head of the model, or heads taught here on
-    four fifths of the contents and asked about the rest, five times. Or why there is none."""
+) -> tuple[int, float | None, float | None, str]:
+    """On how many contents, and the share of labels that are right by what each network sees: with the head of the
+    model, or heads taught here on four fifths of the contents and asked about the rest, five times. Or why there is
+    none."""
+    if not rows:
+        return 0, None, None, "nothing is labelled that it was not taught on; give --labels, or grade some first"
     contents = [row.sha256 for row in rows]
     if not made.manifest.recipe.embedding:
-        return None, None, "the network makes no embedding"
+        return 0, None, None, "the network makes no embedding"
     seen = [recognise.embed(case, each, contents, workers, progress) for each in (model, made)]
     rows = [row for row in rows if all(row.sha256 in each for each in seen)]
     labels = [label.name for label in model.manifest.labels] if model.head else sorted({row.label for row in rows})
     rows = [row for row in rows if row.label in labels]
     if len(rows) < _FEWEST or len({row.label for row in rows}) < 2:
-        return None, None, f"{len(rows)} contents that can be read are labelled; it takes {_FEWEST} of two labels"
+        return (
+            len(rows),
+            None,
+            None,
+            f"{len(rows)} contents that can be read are labelled; it takes {_FEWEST} of two labels",
+        )
     truth = np.asarray([labels.index(row.label) for row in rows])
     stacks = labelled.stacks([case], rows)
     split = folds.folds(stacks, [row.exhibit for row in rows], truth, _FOLDS, seed=_SEED)
@@ -147,4 +158,4 @@ def _accuracy(
         else:
             found = head.teach(matrix, truth, labels, split.numbers, [row.sha256 for row in rows]).out_of_fold
         shares.append(float((found.argmax(axis=1) == truth).mean()))
-    return shares[0], shares[1], ""
+    return len(rows), shares[0], shares[1], ""

@@ -27,25 +27,30 @@ from mantlet.engine import local
 from mantlet.engine.alone import only_scan
 from mantlet.engine.measure import measure
 from mantlet.engine.messages import Answered, Ask, Expand, Expanded, Found, Model
-from mantlet.errors import EvidenceError, NotAllowedError, RefusedError, UsageError
+from mantlet.errors import EvidenceError, IntegrityError, NotAllowedError, RefusedError, UsageError
 from mantlet.recognise import builtin, models, outputs
+from mantlet.recognise import bundle as bundle_
 from mantlet.recognise.bundle import Bundle, read
 from mantlet.recognise.manifest import EMBEDDING, SCORES, VERSION, Manifest
 from mantlet.types import Absent, Address, Entry, Finding, Node, Reason, Rows, Step, Task
 
 _AT_ONCE: Final = 1000
-_ASKED: Final = 20
-"""Contents whose vectors go into one message: of 32 frames, at most, and 8,192 numbers."""
+_ASKED: Final = 12 * settings.MIB
+"""Bytes of vectors that go into one message, or of what comes back, at most."""
 _MEMORY: Final = 256 * 1024 * 1024
 """Bytes that a network may need besides four times its size: the file, its own copy, and what lies between layers."""
+_FLOATS: Final = 3 * 4 * 64
+"""Bytes more for each pixel that it takes: what lies between layers grows with them."""
 
 
 class Recognised(msgspec.Struct, frozen=True):
-    """How many contents a model has answered for, now or before, out of how many; and why others could not be read
-    again: the SHA-256 of each, with a sentence."""
+    """For how many of the contents a model has an answer, now or before, and for how many not, by reason; how many it
+    flags, by label; and why others could not be read again: the SHA-256 of each, with a sentence."""
 
     contents: int
     answered: int
+    silent: dict[str, int]
+    flagged: dict[str, int]
     out_of_reach: dict[str, str]
 
 
@@ -59,8 +64,10 @@ class Similar(msgspec.Struct, frozen=True):
 def model_of(bundle: Bundle, path: Path | None = None) -> Model:
     """What workers are told of a model: of one that is kept here, or of the file at `path`."""
     manifest = bundle.manifest
-    memory = _MEMORY + 4 * (len(bundle.network) + len(bundle.head))
-    return Model(manifest.name, str(path) if path else None, bundle.digest, manifest.states, memory)
+    taken = manifest.recipe.width * manifest.recipe.height * _FLOATS
+    memory = _MEMORY + 4 * (len(bundle.network) + len(bundle.head)) + taken
+    labels = frozenset(label.name for label in manifest.labels)
+    return Model(manifest.name, str(path) if path else None, bundle.digest, manifest.states, memory, labels)
 
 
 def add(data: bytes, called: str) -> Bundle:
@@ -71,9 +78,7 @@ def add(data: bytes, called: str) -> Bundle:
         UsageError: its name is taken.
     """
     bundle = read(data, called)
-    folder = models.folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".trying-") as file:
+    with tempfile.NamedTemporaryFile(prefix="mantlet-trying-") as file:
         file.write(data)
         file.flush()
         try_out(bundle, Path(file.name))
@@ -84,10 +89,7 @@ def add(data: bytes, called: str) -> Bundle:
 def try_out(bundle: Bundle, path: Path | None) -> None:
     """Has a boxed worker open a model, kept here or at `path`, and try it on test pictures. Raises EvidenceError where
     its networks do not do what it says."""
-    try:
-        local.Worker([model_of(bundle, path)]).end()
-    except (EOFError, OSError, ValueError) as error:
-        raise EvidenceError(f"The process that opened '{bundle.manifest.name}' ended abruptly.") from error
+    local.Worker([model_of(bundle, path)]).end()
 
 
 def embed(
@@ -98,12 +100,14 @@ def embed(
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, NDArray[np.float16]]:
     """The vectors of some contents by a model's network, [frames, d], made now where there are none yet; those that it
-    could not make are left out. Raises as `recognise`."""
+    could not make are left out. Of the model, nothing else is stored. Raises as `recognise`."""
     key = bundle.manifest.embedding_key
     found = recognition.vectors_of(case, key, contents)
     lacking = [sha256 for sha256 in contents if sha256 not in found]
     if lacking:
-        _note(case, bundle)
+        try_out(bundle, None)
+        with only_scan(case), case.change() as change:
+            change.record("models asked", {"model": bundle.manifest.name, "digest": bundle.digest, "for": EMBEDDING})
         measure(case, EMBEDDING, lacking, workers, progress, model_of(bundle))
         found |= recognition.vectors_of(case, key, lacking)
     return found
@@ -117,11 +121,13 @@ def scores(
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, dict[str, float]]:
     """What a model without a head says of some contents, label -> probability, asked now where it was not before; those
-    of which it says nothing are left out. Raises as `recognise`."""
+    of which it says nothing are left out. Raises as `recognise`: it is stored, so the model must be one to use."""
     settings_ = bundle.manifest.states[SCORES]
     lacking = set(recognition.lacking(case, SCORES, settings_)) & set(contents)
     if lacking:
-        _note(case, bundle)
+        try_out(bundle, None)
+        with only_scan(case):
+            _note(case, bundle)
         measure(case, SCORES, sorted(lacking), workers, progress, model_of(bundle))
     said, wanted = recognition.scores_of(case, settings_), set(contents)
     return {sha256: each["scores"] for sha256, each in said.items() if sha256 in wanted}
@@ -134,6 +140,7 @@ def recognise(
 
     Raises:
         UsageError: a scan of this case is running.
+        NotAllowedError: the model may not be used.
         EvidenceError: the model cannot be run.
         KeyboardInterrupt: everything found so far is stored.
     """
@@ -141,14 +148,17 @@ def recognise(
     name = SCORES if SCORES in states else EMBEDDING
     total = case.reader.execute("SELECT count(*) FROM content").fetchone()[0]
     if not recognition.lacking(case, name, states[name]) and recognition.is_last(case, bundle):
-        return Recognised(total, total, {})
+        return Recognised(total, **recognition.answers(case, states), out_of_reach={})
+    try_out(bundle, None)
     with only_scan(case):
         _note(case, bundle)
-        if bundle.head:
+    first = EMBEDDING if bundle.head else name  # a head is asked afterwards, about what its network made
+    contents = recognition.lacking(case, first, states[first])
+    away = measure(case, first, contents, workers, progress, model_of(bundle)).out_of_reach if contents else {}
+    if bundle.head:
+        with only_scan(case):
             _score(case, bundle)
-    contents = recognition.lacking(case, name, states[name])
-    away = measure(case, name, contents, workers, progress, model_of(bundle)).out_of_reach if contents else {}
-    return Recognised(total, total - len(away), away)
+    return Recognised(total, **recognition.answers(case, states), out_of_reach=away)
 
 
 def _note(case: Case, bundle: Bundle) -> None:
@@ -192,8 +202,9 @@ class Judge:
             EvidenceError: it cannot be run.
         """
         found: list[NDArray[np.float32]] = []
-        for first in range(0, len(contents), _ASKED):
-            some = contents[first : first + _ASKED]
+        most = max(1, _ASKED // max(1, settings.KEY_FRAMES * max(8192 * 2, 4 * self._labels)))
+        for first in range(0, len(contents), most):
+            some = contents[first : first + most]
             values = self._asked(np.concatenate(some))
             found += np.split(values, np.cumsum([len(each) for each in some])[:-1])
         return found
@@ -201,7 +212,7 @@ class Judge:
     def _asked(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
         try:
             self._worker.send(Ask({}, vectors.astype("<f2").tobytes(), vectors.shape[1]))
-            answer = self._worker.receive()
+            answer = self._worker.receive(settings.CONTENT_SECONDS)
         except (EOFError, OSError, ValueError) as error:
             raise EvidenceError("The process that ran the head of the model ended abruptly.") from error
         if not isinstance(answer, Answered) or answer.fault:
@@ -226,15 +237,14 @@ def embedder(case: Case, name: str | None) -> Bundle:
         if not bundle.manifest.recipe.embedding:
             raise UsageError(f"The model '{name}' makes no embedding, by which pictures could be compared.")
         return bundle
-    counts = recognition.embeddings(case)
-    best = models.to_use(builtin.NAME)
+    counts, best = recognition.embeddings(case), models.to_use(builtin.NAME)
     for each in models.names()[1:]:
         try:
-            bundle = models.to_use(each)
-        except (EvidenceError, NotAllowedError):
+            seen = counts.get(bundle_.peek(models.path_of(each)).embedding_key, 0)
+            if seen and seen >= counts.get(best.manifest.embedding_key, 0):
+                best = models.to_use(each)
+        except (EvidenceError, IntegrityError, NotAllowedError):
             continue
-        if counts.get(bundle.manifest.embedding_key, 0) > counts.get(best.manifest.embedding_key, 0):
-            best = bundle
     return best
 
 
@@ -252,7 +262,7 @@ def look_at(path: Path, bundle: Bundle) -> NDArray[np.float16]:
     try:
         worker.send(Expand(node, {"given": str(path.resolve())}))
         found, why = Rows(), ""
-        while not isinstance(answer := worker.receive(), Expanded):
+        while not isinstance(answer := worker.receive(settings.CONTENT_SECONDS), Expanded):
             if not isinstance(answer, Found):
                 raise EvidenceError(f"{path} cannot be read.")
             found.findings.extend(answer.rows.findings)
@@ -282,7 +292,7 @@ def similar(
     from mantlet.recognise.online import Ranker
 
     there = vectors(case, bundle.manifest.embedding_key)
-    given = np.concatenate(examples).astype(np.float32)
+    given = np.unique(np.concatenate(examples), axis=0).astype(np.float32)
     wanted = settings.KEY_FRAMES * (most + len(besides))  # a clip may fill as many places with its frames
     if len(given) == 1:
         rows, _ = nearest(there.numbers, given[0], min(len(there.numbers), wanted))
@@ -292,6 +302,6 @@ def similar(
         rows = ranker.order()[:wanted]
     best: dict[str, float] = {}
     for row in rows:
-        cosine = float((given @ there.numbers[row].astype(np.float32)).max())
+        cosine = min(1.0, float((given @ there.numbers[row].astype(np.float32)).max()))
         best[there.content(row)] = max(cosine, best.get(there.content(row), -1.0))
     return [Similar(each, cosine) for each, cosine in best.items() if each not in besides][:most]

@@ -14,7 +14,6 @@ from mantlet import __version__
 from mantlet.case.case import Case
 from mantlet.engine import labelled, recognise
 from mantlet.engine.labelled import NONE, Example, Examples
-from mantlet.errors import UsageError
 from mantlet.governance.ledger import now
 from mantlet.recognise import accuracy, bundle, folds, head, models, thresholds
 from mantlet.recognise.accuracy import Evaluation
@@ -23,10 +22,15 @@ from mantlet.recognise.folds import Folds
 from mantlet.recognise.head import Taught
 from mantlet.recognise.manifest import Card, Kind, Label, Manifest, Threshold
 from mantlet.recognise.membership import membership
+from mantlet.recognise.models import Known
 from mantlet.types import Kind as Content
 
 _FOLDS: Final = 5
 _SEED: Final = 17
+_BY_CONSTRUCTION: Final = (
+    "The threshold is chosen on these same contents, so what is missed at it would be so by construction: measure it "
+    "on others."
+)
 _FROM_TABLE: Final = "a table of labels"
 Progress = Callable[[int, int], None]
 
@@ -44,11 +48,11 @@ class Lesson(NamedTuple):
 
 class Made(NamedTuple):
     """A model that was taught, how good it was found on what each fold's head was not taught, and sentences on labels
-    with too few examples for a threshold."""
+    with too few examples for a threshold, and on what was not taught from."""
 
     bundle: Bundle
     found: Evaluation
-    few: list[str]
+    sentences: list[str]
 
 
 def train(
@@ -70,8 +74,7 @@ def train(
         UsageError: too little to learn from, or the name is taken.
         EvidenceError: the network cannot be run.
     """
-    if name in models.names():
-        raise UsageError(f"There is a model '{name}'; `mantlet model remove {name}` removes it.")
+    models.refuse_name(name)
     lesson = _lesson(cases, said, base, workers, progress)
     labels, numbers, stacks = lesson.labels, lesson.numbers, lesson.stacks
     split = folds.folds(stacks, lesson.exhibits, numbers, _FOLDS, seed=_SEED)
@@ -88,7 +91,7 @@ def train(
     }
     found = accuracy.measure(
         labels, numbers[:, None] == np.arange(len(labels)), taught.out_of_fold, stacks, lesson.exhibits,
-        [limits[label].at if label in limits else None for label in labels], seed=_SEED,
+        [None] * len(labels), seed=_SEED, no_threshold=_BY_CONSTRUCTION,
     )  # fmt: skip
     manifest = Manifest(
         name=name, version="1", kind=Kind.CLASSIFIER, recipe=msgspec.structs.replace(base.manifest.recipe, scores=""),
@@ -97,13 +100,29 @@ def train(
         calibration={"method": "a slope and shifts, on held-out folds", "slope": taught.slope},
         card=_card(cases, said, base, lesson, split, taught), evaluation=_kept(found), notice=base.manifest.notice,
     )  # fmt: skip
-    made = recognise.add(bundle.make(manifest, base.network, head.network(taught.head)), "The model")
-    models.keep_taught(name, [row.sha256 for row in lesson.rows])
+    data = bundle.make(manifest, base.network, head.network(taught.head))
+    hashes = labelled.hashes(cases, lesson.rows)
+    models.keep_taught(
+        bundle.read(data, name).manifest, Known(frozenset(row.sha256 for row in lesson.rows), tuple(hashes.values()))
+    )
+    made = recognise.add(data, "The model")
     for number, case in enumerate(cases):
         with case.change() as change:
             own = sum(row.case == number for row in lesson.rows)
             change.record("taught from", {"model": name, "digest": made.digest, "contents": own})
-    return Made(made, found, [f"{label}: {each.sentence}" for label, each in chosen.items() if each.expected is None])
+    few = [f"{label}: {each.sentence}" for label, each in chosen.items() if each.expected is None]
+    return Made(made, found, [*_left_out(said, lesson), *few])
+
+
+def _left_out(said: Examples, lesson: Lesson) -> list[str]:
+    clips = sum(row.kind is not Content.STILL for row in said.rows)
+    blind = len(said.rows) - clips - len(lesson.rows)
+    told = (
+        (clips, "clips are labelled, and only stills are taught from."),
+        (blind, "labelled pictures were not taught from: the network says nothing of them."),
+        (said.elsewhere, "rows of the table are about no content of these cases."),
+    )
+    return [f"{count:,} {what}" for count, what in told if count]
 
 
 def _lesson(cases: Sequence[Case], said: Examples, base: Bundle, workers: int, progress: Progress) -> Lesson:

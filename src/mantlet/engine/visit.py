@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from mantlet import settings
+from mantlet.engine.messages import OF_MODELS
 from mantlet.errors import EvidenceError, RefusedError
 from mantlet.evidence.reach import Reach
 from mantlet.pipeline import Stage, absent_for
@@ -52,6 +53,15 @@ class Visit:
         if len(blamed) > 1:
             raise RefusedError(blamed[0].reason, blamed[0].detail)
         return blamed[0] if blamed else None
+
+    def unseen(self, address: Address) -> Absent | None:
+        """Why models do not look at this: a worker was lost while they looked at it, or at what it lies in."""
+        if not (self.models and self.node.skip):
+            return None
+        depth, steps = len(self.node.address.steps), address.steps
+        lies_in = (Address(address.exhibit, steps[:end]).mark for end in range(depth + 1, len(steps) + 1))
+        marks = {self.node.mark, *lies_in}
+        return next((absent for mark, absent in self.node.skip if mark - OF_MODELS in marks), None)
 
     def unread(self, address: Address, error: Exception, stage: str = "read") -> None:
         if not isinstance(error, RefusedError):

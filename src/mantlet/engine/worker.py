@@ -38,7 +38,7 @@ from mantlet.engine.messages import (
     encode,
 )
 from mantlet.engine.sample import sample
-from mantlet.errors import EvidenceError, IntegrityError, MantletError, plain
+from mantlet.errors import EvidenceError, IntegrityError, MantletError, RefusedError, plain
 from mantlet.evidence.reach import Reach
 from mantlet.fingerprint import digests
 from mantlet.media.picture import veil
@@ -106,7 +106,8 @@ def main(pipe: Connection, clock: Clock, models: Sequence[Model]) -> None:
     states = tuple(
         {(each.name, each.settings): each for model in running for each in pipeline.of_model(model)}.values()
     )
-    pipe.send_bytes(encode(Ready(boxed, stages, on_request, fault)))
+    dimensions = {each.bundle.manifest.embedding_key: each.dimensions for each in running if each.dimensions}
+    pipe.send_bytes(encode(Ready(boxed, stages, on_request, fault, dimensions)))
     while True:
         try:
             request = decode_request(pipe.recv_bytes())
@@ -139,18 +140,20 @@ def _opened(models: Sequence[Model]) -> tuple[list[Running], str]:
     share a network share its work."""
     networks: dict[str, Network] = {}
     opened: list[Running] = []
-    try:
-        for each in models:
+    for each in models:
+        try:
             bundle = read_file(Path(each.path)) if each.path else load(each.name)
             if bundle.digest != each.digest:
                 raise IntegrityError(f"The model '{each.name}' was replaced meanwhile; run the same command again.")
             running = Running(bundle, networks.get(bundle.manifest.embedding_key))
             networks[bundle.manifest.embedding_key] = running.network
             opened.append(running)
-    except MantletError as error:
-        return [], str(error)[:1000]
-    except MemoryError:
-        return [], "The models need more memory than a worker may have; name fewer, or smaller ones."
+        except MantletError as error:
+            return [], str(error)[:1000]
+        except MemoryError:
+            return [], "The models need more memory than a worker may have; name fewer, or smaller ones."
+        except Exception as error:  # noqa: BLE001 - the boundary around a network from anywhere
+            return [], f"The model '{each.name}' cannot be opened: {plain(error)}."
     return opened, ""
 
 
@@ -206,6 +209,8 @@ def _answered(request: Ask, models: list[Running]) -> Answered:
         head = next(each.head for each in models if each.head)
         vectors = np.frombuffer(request.numbers, "<f2").reshape(-1, request.dimensions)
         return Answered(head.values(vectors).astype("<f4").tobytes())
+    except RefusedError as error:
+        return Answered(fault=str(error)[:1000])
     except Exception as error:  # noqa: BLE001 - the boundary around a network
         return Answered(fault=f"The head cannot be run: {plain(error)}.")
 

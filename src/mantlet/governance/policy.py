@@ -42,7 +42,9 @@ def load() -> Policy:
     except FileNotFoundError:
         return Policy()
     except (OSError, ValueError) as error:
-        raise UsageError(f'{path} cannot be used: {error}; it looks like {{"trusted_grades": 3}}.') from error
+        raise UsageError(
+            f'{path} cannot be used: {error}; it looks like {{"trusted_grades": 3, "allowed_models": ["a-name"]}}.'
+        ) from error
     if policy.trusted_grades < _LEAST_OFFICERS:
         raise UsageError(
             f"{path}: trusted_grades must be {_LEAST_OFFICERS} or more: one officer's grade is not enough."

@@ -7,7 +7,6 @@ the name of the field.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,12 +23,12 @@ from mantlet.types import Absent, Reason
 
 ASKED: Final = (80, 95, 100)
 """Percent of the targets for which it is told how much of the queue must be seen."""
+_MOST_LABELS: Final = 1_000
 _BOTH: Final = 0.975
 """Of two intervals that are to hold together with 95 % (Bonferroni)."""
 _NO_TARGET: Final = Absent(Reason.NOT_APPLICABLE, "No content here is a target of this label.")
 _ALL_TARGETS: Final = Absent(Reason.NOT_APPLICABLE, "Every content here is a target of this label.")
-_NO_THRESHOLD: Final = Absent(Reason.NOT_RUN, "No threshold is set for this label, so nothing is flagged.")
-_NO_THRESHOLDS: Final = Absent(Reason.NOT_RUN, "No threshold is set for any label, so nothing is flagged.")
+_NO_THRESHOLD: Final = "No threshold is set, so nothing is flagged."
 _NO_FLAGGED: Final = Absent(Reason.NOT_APPLICABLE, "No content here is flagged for this label.")
 _NO_CONTENT: Final = Absent(Reason.NOT_APPLICABLE, "There is no content to measure on.")
 _NO_RATE: Final = Absent(Reason.NOT_RUN, "No base rate was stated.")
@@ -96,33 +95,6 @@ class Evaluation(msgspec.Struct, frozen=True):
     confidence: float = intervals.CONFIDENCE
 
 
-def average_precision(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], weights: NDArray[np.float64] | None = None
-) -> float | None:
-    """The mean over targets of the precision down to their rank, ties seen whole; None where there is no target.
-
-    The step-wise sum of Manning, Raghavan and Schütze ("Introduction to information retrieval", 2008, 8.4), not the
-    area under lines between points, which is too hopeful (Davis and Goadrich, 2006). `weights` [n] are of the rows.
-    """
-    ranked = Ranked(truth, scores, np.arange(len(truth)))
-    own = np.ones(len(truth)) if weights is None else np.ascontiguousarray(weights, np.float64)
-    value = float(ranked.walk(own, np.empty(0))[0])
-    return None if math.isnan(value) else value
-
-
-def seen_for(truth: NDArray[np.bool_], scores: NDArray[np.floating], share: float) -> float | None:
-    """The share of the queue, in the order of rank, down to where this share (above 0) of the targets is met; None
-    where there is no target. A tie is seen whole."""
-    ranked = Ranked(truth, scores, np.arange(len(truth)))
-    return ranked.depth(share) / len(truth) if truth.any() else None
-
-
-def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = 15) -> float:
-    """The debiased expected calibration error (`calibration.debiased`), each row for itself; a little below 0 by chance
-    where scores are well calibrated."""
-    return calibration.debiased(confidence, correct, bins)
-
-
 def measure(
     labels: Sequence[str],
     truth: NDArray[np.bool_],
@@ -133,48 +105,49 @@ def measure(
     base_rate: float | None = None,
     *,
     seed: int,
+    no_threshold: str = _NO_THRESHOLD,
 ) -> Evaluation:
-    """Measures a model on n contents and k labels.
+    """Measures a model on n contents and k labels, at most 1,000.
 
     `truth` [n, k]: whether the content is a target of the label (of several, or of none). `probabilities` [n, k],
     0 to 1. `stacks` [n]: equal numbers are near-duplicates. `exhibits` [n]: names. `thresholds` [k]: a content is
-    flagged from this probability on; None: nothing is flagged, and what needs it is absent. `base_rate`: the share of
-    targets that the reader expects elsewhere. The same input and seed give the same figures.
+    flagged from this probability on; None: nothing is flagged, and what needs it is absent for the reason that the
+    sentence `no_threshold` tells. `base_rate`: the share of targets that the reader expects elsewhere. The same input
+    and seed give the same figures.
 
     Raises:
-        UsageError: shapes that do not fit each other, or values that are no probabilities.
+        UsageError: shapes that do not fit each other, values that are no probabilities, or too many labels.
     """
     _check(truth, probabilities, (len(stacks), len(exhibits)), (len(labels), len(thresholds)))
     if not all(0 <= value <= 1 for value in (*thresholds, base_rate) if value is not None):
         raise UsageError("A threshold and the base rate are shares: give numbers between 0 and 1.")
     units = np.unique(np.asarray(stacks), return_inverse=True)[1].astype(np.int64).reshape(-1)
     names = np.asarray(exhibits, dtype=np.str_)
-    columns = [
-        _Column(label, truth[:, at], probabilities[:, at], units, thresholds[at], np.random.default_rng([seed, 1, at]))
-        for at, label in enumerate(labels)
-    ]
-    count = int(units.max(initial=-1)) + 1
-    resampled = ranking.resample([column.ranked for column in columns], count, np.random.default_rng([seed, 0]))
+    unset = Absent(Reason.NOT_RUN, no_threshold)
+    found, any_flag = [], np.zeros(len(truth), np.bool_)
+    for at, (label, threshold) in enumerate(zip(labels, thresholds, strict=True)):
+        column = _Column(label, truth[:, at], probabilities[:, at], units, threshold, unset, (seed, at))
+        found.append(column.measured(names, base_rate))
+        if column.flags is not None:
+            any_flag |= column.flags
     draw = np.random.default_rng([seed, 2])
     top = _top(truth, probabilities, units, draw)
-    flags = [column.flags for column in columns if column.flags is not None]
+    flagging = any(threshold is not None for threshold in thresholds)
     return Evaluation(
         contents=len(truth),
-        stacks=count,
+        stacks=int(units.max(initial=-1)) + 1,
         exhibits=tuple(str(name) for name in np.unique(names)),
-        labels=tuple(
-            column.measured(walked, names, base_rate) for column, walked in zip(columns, resampled, strict=True)
-        ),
-        flagged=intervals.share(np.any(flags, axis=0), units, draw) if flags else None,
+        labels=tuple(found),
+        flagged=intervals.share(any_flag, units, draw) if flagging else None,
         accuracy=top[0],
         ece=top[1],
-        absent=top[2] | ({} if flags else {"flagged": _NO_THRESHOLDS}),
+        absent=top[2] | ({} if flagging else {"flagged": unset}),
         seed=seed,
     )
 
 
 class _Column:
-    """One label, against all else."""
+    """One label, against all else. `unset`: why nothing is flagged, where there is no threshold."""
 
     def __init__(
         self,
@@ -183,24 +156,26 @@ class _Column:
         scores: NDArray[np.floating],
         units: NDArray[np.int64],
         threshold: float | None,
-        draw: np.random.Generator,
+        unset: Absent,
+        seeds: tuple[int, int],
     ) -> None:
         self.label, self.truth, self.scores, self.units = label, truth, scores, units
-        self.threshold, self.draw = threshold, draw
+        self.threshold, self.unset, (self.seed, at) = threshold, unset, seeds
+        self.draw = np.random.default_rng([self.seed, 1, at])
         self.flags = None if threshold is None else scores.astype(np.float64) >= threshold
-        self.ranked = Ranked(truth, scores, units)
 
-    def measured(self, walked: NDArray[np.float64], names: NDArray[np.str_], rate: float | None) -> LabelAccuracy:
+    def measured(self, names: NDArray[np.str_], rate: float | None) -> LabelAccuracy:
         truth, units = self.truth, self.units
         everywhere = np.ones(len(truth), np.bool_)
         precision, recall, absent = self._flagging(everywhere)
         flagged = None if self.flags is None else intervals.share(self.flags, units, self.draw)
         others = None if self.flags is None else intervals.share(self.flags[~truth], units[~truth], self.draw)
         if flagged is None:
-            absent["flagged"] = _NO_THRESHOLD if self.flags is None else _NO_CONTENT
+            absent["flagged"] = self.unset if self.flags is None else _NO_CONTENT
         if others is None:
-            absent["false_positive_rate"] = _NO_THRESHOLD if self.flags is None else _ALL_TARGETS
-        if not truth.any():
+            absent["false_positive_rate"] = self.unset if self.flags is None else _ALL_TARGETS
+        average, seen, curve = self._ranked()
+        if average is None:
             absent |= dict.fromkeys(("average_precision", "seen_for"), _NO_TARGET)
         error = calibration.calibration(self.scores, truth, units, self.draw)
         if error is None:
@@ -216,22 +191,29 @@ class _Column:
             precision=precision,
             recall=recall,
             false_positive_rate=others,
-            average_precision=self.ranked.average_precision(walked) if truth.any() else None,
-            seen_for={str(percent): self.ranked.seen(MARKS.index(percent / 100), walked) for percent in ASKED}
-            if truth.any()
-            else None,
+            average_precision=average,
+            seen_for=seen,
             ece=error,
             at_base_rate=at_rate,
             bins=calibration.reliability(self.scores, truth, units, self.draw),
-            curve=self.ranked.curve(walked) if truth.any() else (),
+            curve=curve,
             exhibits=tuple(self._exhibit(str(name), names == name) for name in np.unique(names)),
             absent=absent,
         )
 
+    def _ranked(self) -> tuple[Share | None, dict[str, Share] | None, tuple[Point, ...]]:
+        """What depends on the order: average precision, what must be seen, and the curve; nothing without a target."""
+        if not self.truth.any():
+            return None, None, ()
+        ranked = Ranked(self.truth, self.scores, self.units)
+        walked = ranking.resample(ranked, int(self.units.max()) + 1, np.random.default_rng([self.seed, 0]))
+        seen = {str(percent): ranked.seen(MARKS.index(percent / 100), walked) for percent in ASKED}
+        return ranked.average_precision(walked), seen, ranked.curve(walked)
+
     def _flagging(self, rows: NDArray[np.bool_]) -> tuple[Share | None, Share | None, dict[str, Absent]]:
         """Precision and recall of these rows, and why one is absent."""
         if self.flags is None:
-            return None, None, dict.fromkeys(("precision", "recall"), _NO_THRESHOLD)
+            return None, None, dict.fromkeys(("precision", "recall"), self.unset)
         flagged, targets = self.flags & rows, self.truth & rows
         precision = intervals.share(self.truth[flagged], self.units[flagged], self.draw)
         recall = intervals.share(self.flags[targets], self.units[targets], self.draw)
@@ -242,7 +224,7 @@ class _Column:
         precision, recall, absent = self._flagging(rows)
         flagged = None if self.flags is None else int((self.flags & rows).sum())
         if flagged is None:
-            absent["flagged"] = _NO_THRESHOLD
+            absent["flagged"] = self.unset
         targets = int((self.truth & rows).sum())
         return ExhibitAccuracy(name, int(rows.sum()), targets, flagged, precision, recall, absent)
 
@@ -312,6 +294,8 @@ def _check(
         raise UsageError("Truth and probabilities must be tables of the same shape: contents by labels.")
     if set(rows) != {len(truth)} or set(columns) != {truth.shape[1]}:
         raise UsageError("Stacks and exhibits must be given for each content, labels and thresholds for each column.")
+    if columns[0] > _MOST_LABELS:
+        raise UsageError(f"There are {columns[0]:,} labels, and at most {_MOST_LABELS:,} can be measured at a time.")
     if not columns[0]:
         raise UsageError("There is no label to measure: give at least one.")
     if not bool(np.all((probabilities >= 0) & (probabilities <= 1))):

@@ -8,13 +8,12 @@ from typing import Annotated, Final
 
 import msgspec
 
-from mantlet.errors import EvidenceError, UsageError, plain
+from mantlet.errors import UsageError, plain
 from mantlet.governance.ledger import now
 from mantlet.recognise import bundle
-from mantlet.recognise.manifest import Card, Frames, Kind, Label, Manifest, ModelName, Recipe
+from mantlet.recognise.manifest import LONGEST_LABEL, Card, Frames, Kind, Label, Manifest, ModelName, Recipe
 
 _LONGEST: Final = 16 * 1024 * 1024
-_LONGEST_LABEL: Final = 200
 
 
 class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +49,7 @@ def recipe(given: str) -> Described:
         return msgspec.json.decode(data, type=Described)
     except OSError:
         raise UsageError(f"There is no recipe {given}; there are {', '.join(shipped())}, or give a file.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"The recipe {given} cannot be used: {plain(error)}; docs/models.md shows one.") from None
 
 
@@ -61,18 +60,16 @@ def bundled(network: Path, described: Described, name: str | None, labels: Path 
         EvidenceError: the network cannot be read.
         UsageError: the recipe lacks something, or the labels cannot be read.
     """
-    try:
-        data = network.read_bytes()
-    except OSError as error:
-        raise EvidenceError(f"{network} cannot be read: {error.strerror}.") from None
-    named = [each if isinstance(each, Label) else Label(each) for each in described.labels]
-    if labels is not None:
-        named = [Label(line) for line in _lines(labels)]
-    fields = msgspec.structs.asdict(described) | {"labels": tuple(named)}
+    data = bundle.file_of(network)
+    fields = msgspec.structs.asdict(described)
     if name is not None:
         fields["name"] = name
-    manifest = Manifest(**fields, network="0" * 64, made_at=now(), made_by=by)
     try:  # what came from the command line is held to the same limits as what a file says
+        fields["labels"] = tuple(
+            each if isinstance(each, Label) else Label(each)
+            for each in (described.labels if labels is None else _lines(labels))
+        )
+        manifest = Manifest(**fields, network="0" * 64, made_at=now(), made_by=by)
         manifest = msgspec.convert(msgspec.to_builtins(manifest), Manifest)
     except ValueError as error:
         raise UsageError(f"This cannot be said of a model: {plain(error)}.") from None
@@ -81,14 +78,16 @@ def bundled(network: Path, described: Described, name: str | None, labels: Path 
 
 
 def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UsageError(f"{path} is no file of labels.")
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The labels in {path} cannot be read: {plain(error)}.") from None
-    lines = text.splitlines()
+    lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     for number, line in enumerate(lines, start=1):
-        if not 0 < len(line.strip()) <= _LONGEST_LABEL:
-            raise UsageError(f"Line {number} of {path} must be a label, of at most {_LONGEST_LABEL} characters.")
+        if not 0 < len(line.strip()) <= LONGEST_LABEL:
+            raise UsageError(f"Line {number} of {path} must be a label, of at most {LONGEST_LABEL} characters.")
     return [line.strip() for line in lines]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Final
@@ -64,18 +65,23 @@ class _Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """An opened bundle: what it says, its ONNX files (`head` empty where it has none), its digest and its signature."""
+    """An opened bundle: what it says, its ONNX files (`head` empty where it has none), its digest, its signature, and
+    the bytes of the `file` that all this was read from."""
 
     manifest: Manifest
     network: bytes
     head: bytes
     digest: str
     signature: Signature | None
+    file: bytes
 
 
 def make(manifest: Manifest, network: bytes, head: bytes = b"", actor: Actor | None = None) -> bytes:
-    """The file of a bundle, signed if there is an actor. Networks are named in the manifest by what they are."""
+    """The file of a bundle, signed if there is an actor, who is then its authority; without one it has none. Networks
+    are named in the manifest by what they are."""
     manifest = msgspec.structs.replace(manifest, network=_sha256(network), head=_sha256(head) if head else None)
+    if actor is None:
+        manifest = msgspec.structs.replace(manifest, authority="", expires=None)
     text = msgspec.json.encode(manifest, order="sorted")
     body = _MAGIC + _LENGTHS.pack(len(text), len(network), len(head)) + text + network + head
     digest, signature = _sha256(body), None
@@ -93,7 +99,7 @@ def read(data: bytes, name: str) -> Bundle:
     2. The seal holds the digest of everything before it, and nothing else than what it is made of.
     3. The manifest is one; the networks are those that it names.
     4. It has the labels and the networks that its kind needs.
-    5. Its signature, if it has one, is right.
+    5. Its signature, if it has one, is right, and nobody else is said to have released it.
 
     The caller's duty: whether whoever signed may release models (`refuse_untrusted`), and whether the networks fit what
     the manifest says of them, which shows when they are run (`mantlet.recognise.runtime`).
@@ -116,23 +122,24 @@ def read(data: bytes, name: str) -> Bundle:
     )
     try:
         seal = msgspec.json.decode(data[end:], type=_Seal)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise IntegrityError(f"The seal of {name} is damaged.") from None
     whole = memoryview(data)[:end]
     if not hmac.compare_digest(seal.digest, _sha256(whole)) or data[end:] != msgspec.json.encode(seal, order="sorted"):
         raise IntegrityError(f"{name} was changed after it was made: its digest is another.")  # 2
     try:
         manifest = msgspec.json.decode(text, type=Manifest)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EvidenceError(f"What {name} says of itself cannot be read: {plain(error)}.") from None
     if manifest.network != _sha256(network) or manifest.head != (_sha256(head) if head else None):  # 3
         raise IntegrityError(f"{name} holds other networks than it names.")
     _refuse_incomplete(manifest, name)  # 4
-    if seal.signature is not None:  # 5
-        by = seal.signature
-        if not keys.verify(by.public_key, _message(seal.digest, by.signer, by.at), by.signature):
-            raise IntegrityError(f"The signature on {name} is wrong.")
-    return Bundle(manifest, network, head, seal.digest, seal.signature)
+    by = seal.signature  # 5
+    if manifest.authority != (by.signer if by else "") or (manifest.expires and not by):
+        raise IntegrityError(f"{name} says that it was released by somebody who did not sign it.")
+    if by is not None and not keys.verify(by.public_key, _message(seal.digest, by.signer, by.at), by.signature):
+        raise IntegrityError(f"The signature on {name} is wrong.")
+    return Bundle(manifest, network, head, seal.digest, by, data)
 
 
 def read_file(path: Path) -> Bundle:
@@ -144,12 +151,27 @@ def file_of(path: Path) -> bytes:
     """The bytes of a file that may be a bundle. Raises EvidenceError for one that cannot be read, or be one."""
     try:
         if not path.is_file():
-            raise EvidenceError(f"There is no file {path}.")
+            raise EvidenceError(f"{path} is not a file.")
         if path.stat().st_size > 2 * _LONGEST_NETWORK:
             raise EvidenceError(f"{path} is larger than a model bundle can be.")
         return path.read_bytes()
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def peek(path: Path) -> Manifest:
+    """What a bundle says of itself, without a look at the rest of it or whether that is true: to choose by, not to use.
+    Raises EvidenceError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC) + _LENGTHS.size)
+            if not start.startswith(_MAGIC) or len(start) < len(_MAGIC) + _LENGTHS.size:
+                raise EvidenceError(f"{path} is not a model bundle.")
+            length = _LENGTHS.unpack_from(start, len(_MAGIC))[0]
+            text = file.read(min(length, _LONGEST_MANIFEST))
+        return msgspec.json.decode(text, type=Manifest)
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvidenceError(f"{path} cannot be read: {plain(error)}.") from None
 
 
 def is_one(path: Path) -> bool:
@@ -174,16 +196,32 @@ def sign(bundle: Bundle, actor: Actor, expires: date | None) -> bytes:
             f"`mantlet model card {name}` shows what is missing."
         )
     until = expires.isoformat() if expires else None
-    manifest = msgspec.structs.replace(bundle.manifest, authority=actor.name, expires=until)
+    first = bundle.manifest.released or now()
+    manifest = msgspec.structs.replace(bundle.manifest, authority=actor.name, released=first, expires=until)
     return make(manifest, bundle.network, bundle.head, actor)
 
 
-def refuse_untrusted(bundle: Bundle, policy: Policy, today: date) -> None:
-    """Raises NotAllowedError for a bundle that may not be used here: not signed, not by one whom the force's policy
-    names, or expired, unless the policy allows it by name."""
+BY_NAME: Final = "allowed by name"
+RELEASED: Final = "released"
+
+
+def ground(bundle: Bundle, policy: Policy, today: date) -> str:
+    """Why a bundle may be used here: RELEASED by one whom the force's policy names, or else allowed BY_NAME.
+
+    Raises:
+        NotAllowedError: neither: not signed, not by one of these, or expired.
+    """
+    try:
+        _refuse_unreleased(bundle, policy, today)
+    except NotAllowedError:
+        if bundle.manifest.name in policy.allowed_models:
+            return BY_NAME
+        raise
+    return RELEASED
+
+
+def _refuse_unreleased(bundle: Bundle, policy: Policy, today: date) -> None:
     manifest, by = bundle.manifest, bundle.signature
-    if manifest.name in policy.allowed_models:
-        return
     home = settings.home() / "policy.json"
     otherwise = f'or add it to "allowed_models" in {home}, a list of names'
     if by is None:
@@ -200,10 +238,12 @@ def refuse_untrusted(bundle: Bundle, policy: Policy, today: date) -> None:
         raise NotAllowedError(f"The model '{manifest.name}' expired on {manifest.expires}; {again}.")
 
 
-def refuse_export(bundle: Bundle) -> None:
-    """Raises NotAllowedError unless a named authority has released it."""
-    if bundle.signature is None or bundle.signature.signer != bundle.manifest.authority:
-        name = bundle.manifest.name
+def refuse_export(bundle: Bundle, policy: Policy, today: date) -> None:
+    """Raises NotAllowedError unless an authority whom the policy names has released it."""
+    name = bundle.manifest.name
+    if bundle.signature is not None:
+        _refuse_unreleased(bundle, policy, today)
+    else:
         raise NotAllowedError(
             f"The model '{name}' has not been released by a named authority, so it does not leave this machine; "
             f"`mantlet model card {name}` and then `mantlet model sign {name} --as NAME` release it."
@@ -216,7 +256,7 @@ def _refuse_incomplete(manifest: Manifest, name: str) -> None:
     names = [label.name for label in manifest.labels]
     fault = (
         f"it is a {kind} and has no labels" if kind in _LABELLED and not names
-        else f"two of its labels are called {next(name for name in names if names.count(name) > 1)}; rename one"
+        else f"two of its labels are called {Counter(names).most_common(1)[0][0]}; rename one"
         if len(set(names)) < len(names)
         else "it is an embedder and names no embedding" if kind is Kind.EMBEDDER and not recipe.embedding
         else "it has a head and names no embedding for it" if manifest.head and not recipe.embedding

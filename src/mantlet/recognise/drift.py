@@ -1,9 +1,12 @@
 """A released model against the officers who grade after it: does it still miss no more than it was released for?
 
-Only grades given since the release count, and each is a piece of evidence by its stack. The alarm is for misses alone:
-that probabilities run high or low in one case mostly says that its targets are rarer or more frequent than where the
-model was taught, so that is told and rings nothing. What is graded is what people looked at, highest rank first, so
-targets that nobody came to are in no count here: a true miss rate may be higher than what this can see.
+Only grades given since the release count. What is compared is what the threshold promised (`thresholds`): the share
+missed of each stack, a group of near-duplicates, averaged over stacks, so that one scene of many frames counts once.
+Its interval is that of Clopper and Pearson on as many trials as there are stacks with a target, as if each were missed
+whole or not at all, which spreads most. The alarm is for misses alone: that probabilities run high or low in one case
+mostly says that its targets are rarer or more frequent than where the model was taught, so that is told and rings
+nothing. What is graded is what people looked at, highest rank first, so targets that nobody came to are in no count
+here: a true miss rate may be higher than what this can see.
 """
 
 from __future__ import annotations
@@ -41,14 +44,16 @@ class Graded(msgspec.Struct, frozen=True):
 
 
 class Since(msgspec.Struct, frozen=True):
-    """One case, or all, since the release. `missed`: targets below the threshold. `z`: how many standard deviations
-    the observed share of targets lies above the mean probability, by stacks. `alarm`: the low end of the miss rate is
-    above what was stated."""
+    """One case, or all, since the release. `missed`: targets below the threshold. `target_stacks`: groups of
+    near-duplicates that hold a target. `miss_rate`: the mean over these of the share of their targets that is missed.
+    `z`: how many standard deviations the observed share of targets lies above the mean probability, by stacks. `alarm`:
+    the low end of the miss rate is above what was stated."""
 
     case: str
     graded: int
     targets: int
     missed: int
+    target_stacks: int
     miss_rate: Share | None
     predicted: float | None
     observed: Share | None
@@ -98,12 +103,14 @@ def _label(label: str, rows: list[Graded], confidence: float) -> Drift:
     alarmed = [each.case for each in (*cases, pooled) if each.alarm]
     if alarmed:
         sentence = (
-            f"Alarm for {label}: more is missed than the stated {_percent(rows[0].miss)} in {', '.join(alarmed)}."
+            f"Alarm for {label}: more is missed of groups of near-duplicates than the stated {_percent(rows[0].miss)}"
+            f" in {', '.join(alarmed)}."
         )
     elif not pooled.targets:
         sentence = f"No target of {label} was graded since the release, so nothing can be said of what is missed."
     else:
-        sentence = f"No sign for {label} that more is missed than the stated {_percent(rows[0].miss)}."
+        stated = _percent(rows[0].miss)
+        sentence = f"No sign for {label} that more is missed of groups of near-duplicates than the stated {stated}."
     return Drift(label, rows[0].miss, rows[0].threshold, cases, pooled, confidence, bool(alarmed), sentence)
 
 
@@ -120,13 +127,13 @@ def _since(row: Graded, confidence: float) -> Since:
     units = np.unique(row.stacks, return_inverse=True)[1].reshape(-1).astype(np.int64)
     scores = row.probabilities.astype(np.float64)
     missed = row.truth & (scores < row.threshold)
-    targets = int(row.truth.sum())
+    targets = np.bincount(units[row.truth])
+    stacks = int(np.count_nonzero(targets))
     absent: dict[str, Absent] = {}
     rate = None
-    if targets:
-        value = int(missed.sum()) / targets
-        ends = intervals.exact(value, intervals.effective(units[row.truth]), confidence)
-        rate = intervals.made(value, *ends, EXACT)
+    if stacks:
+        value = float(np.sum(1 / targets[units[missed]])) / stacks
+        rate = intervals.made(value, *intervals.exact(value, stacks, confidence), EXACT)
     else:
         absent["miss_rate"] = Absent(Reason.NOT_APPLICABLE, "No target was graded since the release.")
     observed, z = _observed(row.truth, scores, units)
@@ -138,8 +145,9 @@ def _since(row: Graded, confidence: float) -> Since:
         absent["z"] = Absent(Reason.NOT_APPLICABLE, f"Fewer than {FEW} stacks hold a target, or something else.")
     alarm = rate is not None and rate.low > row.miss
     predicted = round(float(scores.mean()), 6) if len(scores) else None
-    said = _sentence(row, (targets, int(missed.sum())), rate, confidence, (predicted, observed))
-    return Since(row.case, len(scores), targets, int(missed.sum()), rate, predicted, observed, z, alarm, said, absent)
+    counts = int(targets.sum()), int(missed.sum()), stacks
+    said = _sentence(row, counts, rate, confidence, (predicted, observed))
+    return Since(row.case, len(scores), *counts, rate, predicted, observed, z, alarm, said, absent)
 
 
 def _observed(
@@ -156,19 +164,20 @@ def _observed(
 
 def _sentence(
     row: Graded,
-    counts: tuple[int, int],
+    counts: tuple[int, int, int],
     rate: Share | None,
     confidence: float,
     shares: tuple[float | None, Share | None],
 ) -> str:
-    targets, missed = counts
+    targets, missed, stacks = counts
     if rate is None:
         return f"In {row.case} no target of {row.label} was graded since the release."
     held = "which is more than" if rate.low > row.miss else "which does not go against"
     first = (
         f"In {row.case} officers graded {targets:,} {'target' if targets == 1 else 'targets'} of {row.label} since the"
-        f" release, of which {missed:,} lie below the threshold: a miss rate of {_percent(rate.value)}"
-        f" ({_percent(rate.low)} to {_percent(rate.high)} at {100 * confidence:.4g} %), {held} the stated"
+        f" release, of which {missed:,} {'lies' if missed == 1 else 'lie'} below the threshold. They are {stacks:,}"
+        f" {'group' if stacks == 1 else 'groups'} of near-duplicates, and {_percent(rate.value)} of a group is missed"
+        f" on average ({_percent(rate.low)} to {_percent(rate.high)} at {100 * confidence:.4g} %), {held} the stated"
         f" {_percent(row.miss)}."
     )
     predicted, observed = shares

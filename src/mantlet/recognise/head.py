@@ -36,7 +36,7 @@ class Taught:
 
     `rows` [m]: the rows that had a label, in order; `out_of_fold` [m, k]: their probabilities by the one of
     `fold_heads` that was not taught them. `slope` is what logits were multiplied with (1 / temperature), `strength` the
-    penalty chosen, `log_loss` that of `out_of_fold`.
+    penalty chosen.
     """
 
     head: Head
@@ -45,7 +45,6 @@ class Taught:
     out_of_fold: NDArray[np.float32]
     slope: float
     strength: float
-    log_loss: float
 
 
 def teach(
@@ -99,7 +98,7 @@ def teach(
     out_of_fold = np.zeros((len(used), len(classes)), np.float32)
     for head, number in zip(heads, np.unique(fold), strict=True):
         out_of_fold[fold == number] = head.probabilities(raw[fold == number])
-    return Taught(baked(whole), heads, used, out_of_fold, slope, strength, found.loss)
+    return Taught(baked(whole), heads, used, out_of_fold, slope, strength)
 
 
 def network(head: Head) -> bytes:

@@ -7,6 +7,7 @@ adds is who stands for the claims (`mantlet.recognise.bundle`).
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -15,11 +16,13 @@ from msgspec import Meta
 
 from mantlet.types import Count, Sentence, Sha256, Word
 
-ModelName = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z")]
+NAME: Final = r"\A[a-z0-9][a-z0-9._-]{0,63}\Z"
+ModelName = Annotated[str, Meta(pattern=NAME)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=20_000)]
 _Side = Annotated[int, Meta(ge=8, le=1024)]
 _Three = tuple[float, float, float]
+LONGEST_LABEL: Final = 200
 EMBEDDING: Final = "embedding"
 SCORES: Final = "scores"
 VERSION: Final = 1
@@ -76,9 +79,12 @@ class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing a network tells apart; `means`: the codes of `scheme`, or the words, that people give it."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(min_length=1, max_length=LONGEST_LABEL)]
     means: tuple[Word, ...] = ()
     threshold: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_unprintable(self.name, *self.means)
 
 
 class Frames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,7 +114,8 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The head of a bundle. `network` and `head` are the SHA-256 of the ONNX files that follow it: pixels to outputs,
-    and embedding to the probabilities of the labels. `expires` is a date (ISO 8601); `authority` who released it."""
+    and embedding to the probabilities of the labels. `authority`: who released it; `released`: when that was first done
+    for these networks (RFC 3339), which a new signature does not change; `expires`: a date (ISO 8601)."""
 
     name: ModelName
     version: Annotated[str, Meta(min_length=1, max_length=40)]
@@ -126,8 +133,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     card: Card = Card()
     evaluation: dict[str, Any] = {}
     authority: Word = ""
+    released: Word = ""
     expires: Annotated[str, Meta(pattern=r"\A\d{4}-\d{2}-\d{2}\Z")] | None = None
     notice: Sentence = ""
+
+    def __post_init__(self) -> None:
+        said = (self.version, self.licence, self.made_at, self.made_by, self.scheme, self.authority, self.notice)
+        _refuse_unprintable(*said, self.released)
+        if self.expires is not None:
+            date.fromisoformat(self.expires)
 
     @property
     def embedding_key(self) -> str:
@@ -145,4 +159,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _digest(held: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(held, order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([VERSION, held], order="sorted")).hexdigest()
+
+
+def _refuse_unprintable(*texts: str) -> None:
+    """Raises ValueError for what could pose as something else on a terminal."""
+    for text in texts:
+        if not text.isprintable():
+            raise ValueError(f"{ascii(text)[:60]} holds characters that cannot be shown")

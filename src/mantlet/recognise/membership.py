@@ -57,11 +57,11 @@ def membership(
         "Stronger attacks may find more."
     )
     return {
-        "auc": auc,
-        "auc_low": float(low),
-        "auc_high": float(high),
-        "advantage": advantage,
-        "found_at_1_percent_false": found,
+        "auc": round(auc, 4),
+        "auc_low": round(float(low), 4),
+        "auc_high": round(float(high), 4),
+        "advantage": round(advantage, 4),
+        "found_at_1_percent_false": round(found, 4),
         "members": float(member.sum()),
         "others": float((~member).sum()),
         "meaning": meaning,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from mantlet import settings
 from mantlet.errors import IntegrityError, UsageError
 from mantlet.governance import policy
 from mantlet.recognise import builtin, bundle
 from mantlet.recognise.bundle import Bundle
+from mantlet.recognise.manifest import NAME, SCORES, Manifest
 from mantlet.store.files import write_whole
 
 _ENDING: Final = ".model"
 _DIGEST: Final = 32
+BUILT_IN: Final = "part of Mantlet"
 
 
 def folder() -> Path:
@@ -49,38 +54,73 @@ def load(name: str) -> Bundle:
 
 
 def to_use(name: str) -> Bundle:
-    """As `load`, of a model that may be used here. Raises NotAllowedError, too (`bundle.refuse_untrusted`)."""
+    """As `load`, of a model that may be used here. Raises NotAllowedError, too (`ground`)."""
     found = load(name)
-    if found.manifest.name != builtin.NAME:
-        bundle.refuse_untrusted(found, policy.load(), datetime.now(UTC).date())
+    ground(found)
     return found
+
+
+def ground(found: Bundle) -> str:
+    """Why a model may be used here (`bundle.ground`). Raises NotAllowedError for one that may not."""
+    if found.manifest.name == builtin.NAME:
+        return BUILT_IN
+    return bundle.ground(found, policy.load(), datetime.now(UTC).date())
+
+
+def refuse_name(name: str) -> None:
+    """Raises UsageError for a name that a new model cannot have."""
+    if name == builtin.NAME:
+        raise UsageError(f"'{name}' is the name of the model that is built in; choose another.")
+    if not re.fullmatch(NAME, name):
+        raise UsageError(f"'{name}' cannot be a model's name: use small letters, digits and . _ - (at most 64).")
+    if path_of(name).exists():
+        raise UsageError(f"There is a model '{name}'; `mantlet model remove {name}` removes it.")
 
 
 def keep(name: str, data: bytes, *, replace: bool) -> None:
     """Puts a bundle's file under its name. Raises UsageError where that is taken."""
-    if name == builtin.NAME:
-        raise UsageError(f"'{name}' is the name of the model that is built in; choose another.")
+    if not replace:
+        refuse_name(name)
     folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path_of(name).exists() and not replace:
-        raise UsageError(f"There is a model '{name}'; `mantlet model remove {name}` removes it.")
     write_whole(path_of(name), data)
 
 
-def keep_taught(name: str, contents: Sequence[str]) -> None:
-    """Remembers which contents a model was taught on, so that it is never measured on them. Here alone: in a bundle
-    it would answer to whoever holds a file."""
-    write_whole(_taught_file(name), b"".join(sorted(bytes.fromhex(each) for each in contents)))
+class Known(msgspec.Struct, frozen=True):
+    """What a model was taught on: SHA-256 of the contents, and the PDQ of those that have one."""
+
+    contents: frozenset[str]
+    hashes: tuple[bytes, ...]
 
 
-def taught(name: str) -> frozenset[str]:
-    """The contents that a model was taught on, where that was done here."""
-    path = _taught_file(name)
-    data = path.read_bytes() if path.is_file() else b""
-    return frozenset(data[first : first + _DIGEST].hex() for first in range(0, len(data), _DIGEST))
+def keep_taught(manifest: Manifest, known: Known) -> None:
+    """Remembers what a model was taught on, so that it is never measured on that, nor on its near-duplicates. Here
+    alone: in a bundle it would answer to whoever holds a file. By what the model says, not by its name: it stays when
+    the model is removed or signed, for when the same one comes back."""
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    parts = sorted(bytes.fromhex(each) for each in known.contents), sorted(known.hashes)
+    data = len(parts[0]).to_bytes(8) + b"".join(parts[0] + parts[1])
+    write_whole(_taught_file(manifest), hashlib.sha256(data).digest() + data)
 
 
-def _taught_file(name: str) -> Path:
-    return folder() / f"{name}.taught"
+def taught(manifest: Manifest) -> Known | None:
+    """What a model was taught on; None where that is not known, as of one that was taught elsewhere.
+
+    Raises:
+        IntegrityError: the list of it is damaged.
+    """
+    path = _taught_file(manifest)
+    if not path.is_file():
+        return None
+    digest, data = (whole := path.read_bytes())[:_DIGEST], whole[_DIGEST:]
+    if hashlib.sha256(data).digest() != digest:
+        raise IntegrityError(f"{path}, which says what '{manifest.name}' was taught on, is damaged; remove it.")
+    each = [data[first : first + _DIGEST] for first in range(8, len(data), _DIGEST)]
+    count = int.from_bytes(data[:8])
+    return Known(frozenset(digest.hex() for digest in each[:count]), tuple(each[count:]))
+
+
+def _taught_file(manifest: Manifest) -> Path:
+    return folder() / f"{manifest.states[SCORES]}.taught"
 
 
 def remove(name: str) -> None:
@@ -88,4 +128,3 @@ def remove(name: str) -> None:
     if name == builtin.NAME or name not in names():
         raise UsageError(f"There is no model '{name}' that could be removed.")
     path_of(name).unlink()
-    _taught_file(name).unlink(missing_ok=True)

@@ -69,16 +69,13 @@ def applied(values: Floats, apply: str) -> Floats:
 
 def scored(manifest: Manifest, frames: Floats) -> dict[str, Any]:
     """The scores of one content of the probabilities of its frames ([frames, labels]; a still has one), by the rule for
-    clips (`manifest.Frames`), and the labels for which it is flagged."""
+    clips (`manifest.Frames`), and the labels for which it is flagged; both the highest first."""
     nth = min(manifest.frames.nth_highest, len(frames))
     values = np.sort(frames, axis=0)[-nth]
-    order = np.argsort(-values, kind="stable")[:MOST_SCORES]
-    flagged = [
-        label.name
-        for label, value in zip(manifest.labels, values, strict=True)
-        if label.threshold is not None and round(float(value), _DIGITS) >= label.threshold.at
-    ]
-    scores = {manifest.labels[number].name: round(float(values[number]), _DIGITS) for number in order}
+    ordered = [(manifest.labels[number], float(values[number])) for number in np.argsort(-values, kind="stable")]
+    # As it came: a threshold was chosen among scores that nobody had rounded.
+    flagged = [label.name for label, value in ordered if label.threshold is not None and value >= label.threshold.at]
+    scores = {label.name: round(value, _DIGITS) for label, value in ordered[:MOST_SCORES]}
     return {"scores": scores, "flagged": flagged[:MOST_SCORES]}
 
 

@@ -160,16 +160,22 @@ def compare(
     """
     import onnxruntime
 
-    options, given = _options(), {input_name: batch}
+    options = _options()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         both = [onnxruntime.InferenceSession(each, options, providers=_PROVIDERS) for each in (network, quantised)]
-        first, second = (session.run([output_name], given)[0].reshape(len(batch), -1) for session in both)
+        taken = both[0].get_inputs()[0].shape[0]
+        most = taken if isinstance(taken, int) else len(batch)  # some networks take one picture at a time
+        parts = [{input_name: batch[first : first + most]} for first in range(0, len(batch), most)]
+        first, second = (
+            np.concatenate([session.run([output_name], part)[0] for part in parts]).reshape(len(batch), -1)
+            for session in both
+        )
         with np.errstate(all="ignore"):
             lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
             cosine = float(np.mean((first * second).sum(axis=1) / lengths))
         turn = seconds / _ROUNDS / len(both)
-        rates = [[_rate(session, given, len(batch), turn) for session in both] for _ in range(_ROUNDS)]
+        rates = [[_rate(session, parts[0], most, turn) for session in both] for _ in range(_ROUNDS)]
     except Exception as error:
         raise EvidenceError(f"The networks cannot be compared: {plain(error)}.") from error
     if not np.isfinite(cosine):

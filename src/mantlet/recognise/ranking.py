@@ -1,8 +1,8 @@
 """How well a model puts targets first: average precision, and how much of the queue must be seen, with intervals.
 
 Rows are sorted once. Each of the 1,000 resamples of the stacks is a weight for each stack and one compiled pass over
-the rows, so nothing is copied or sorted again: 100,000 contents cost about a second, and each further label half
-of one. Where few stacks hold a target the bootstrap is too narrow, and a point where the ranking is perfect. There
+the rows, so nothing is copied or sorted again: 100,000 contents cost about a second for each label. Where few stacks
+hold a target the bootstrap is too narrow, and a point where the ranking is perfect. There
 
 - the average precision, a mean of values between 0 and 1 over the targets, gets the binomial interval on the effective
   number of target stacks (Boyd, Eng and Page, "Area under the precision-recall curve: point estimates and confidence
@@ -15,7 +15,6 @@ of one. Where few stacks hold a target the bootstrap is too narrow, and a point 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -72,7 +71,12 @@ class Ranked:
         return out
 
     def average_precision(self, walked: NDArray[np.float64]) -> Share:
-        """`walked` is of `resample`, here and below; there must be a target."""
+        """The mean over targets of the precision down to their rank. `walked` is of `resample`, here and below; there
+        must be a target.
+
+        The step-wise sum of Manning, Raghavan and Schütze ("Introduction to information retrieval", 2008, 8.4), not the
+        area under lines between points, which is too hopeful (Davis and Goadrich, 2006).
+        """
         value = float(self.walk(np.ones(len(self.units)), np.empty(0))[0])
         stacks = intervals.effective(self.units[self.truth])
         if stacks < _FEW_FOR_A_MEAN or value == 1:
@@ -107,14 +111,13 @@ class Ranked:
         return intervals.made(value, *intervals.percentiles(walked[:, 2 + 2 * mark]), BOOTSTRAP)
 
 
-def resample(ranked: Sequence[Ranked], stacks: int, draw: np.random.Generator) -> NDArray[np.float64]:
-    """float64 [labels, RESAMPLES, 1 + 2 * MARKS]: `Ranked.walk` of each label in each resample, the same for all."""
+def resample(ranked: Ranked, stacks: int, draw: np.random.Generator) -> NDArray[np.float64]:
+    """float64 [RESAMPLES, 1 + 2 * MARKS]: `Ranked.walk` of one label in each resample of the stacks."""
     marks = np.array(MARKS)
-    walked = np.full((len(ranked), RESAMPLES, 1 + 2 * len(marks)), np.nan)
-    for round_ in range(RESAMPLES if stacks else 0):
+    walked = np.full((RESAMPLES, 1 + 2 * len(marks)), np.nan)
+    for round_ in range(RESAMPLES):
         weights = np.bincount(draw.integers(stacks, size=stacks), minlength=stacks).astype(np.float64)
-        for label, each in enumerate(ranked):
-            walked[label, round_] = each.walk(weights, marks)
+        walked[round_] = ranked.walk(weights, marks)
     return walked
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,8 +24,17 @@ from mantlet.types import Reason
 
 Pixels = NDArray[np.uint8]
 _BATCH: Final = 8
+_PIXELS: Final = _BATCH * 224 * 224
+"""Of all pictures of a batch: of larger ones fewer go together, as what lies between layers grows with them."""
 _DIMENSIONS: Final = 8192
-_PREFIX: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from \S* ?failed:)?")
+_NOT_FOR_PEOPLE: Final = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S* ?failed:"
+    r"|Non-zero status code returned while running \w+ node\. Name:'.*?' Status Message: "
+    r"|/\S+:\d+ [^()]*\([^()]*\)(?: const)?(?: \[with [^\]]*\])? |.* was false\. "
+)
+"""What ONNX Runtime puts before and around what it has to say: codes, files of its source, functions in them."""
+_OUT_OF_MEMORY: Final = re.compile("Failed to allocate|bfc_arena|bad_alloc")
+_MEMORY: Final = "It needs more memory than a worker may have."
 _TYPES: Final = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
 
 
@@ -38,52 +47,71 @@ class Looked(msgspec.Struct, frozen=True):
 
 
 class Network:
-    """An ONNX file at work. Raises EvidenceError where it cannot be run, or is not what `recipe` says of it."""
+    """An ONNX file at work. Raises EvidenceError where it cannot be run, or is not what `recipe` says of it.
+
+    `batch`: how many pictures it is given together, at most.
+    """
 
     def __init__(self, data: bytes, recipe: Recipe, name: str) -> None:
         self.recipe = recipe
         self._session = session(data, name)
-        self._names = [each.name for each in self._session.get_outputs()]
-        self._fixed = _check_inputs(self._session, recipe, name)
-        wanted = [each for each in (recipe.embedding, recipe.scores, recipe.boxes) if each]
-        missing = [each for each in wanted if each not in self._names]
-        if missing:
-            there = ", ".join(self._names)
-            raise EvidenceError(f"The network of '{name}' has no output {missing[0]} (it has: {there}).")
-        self._wanted = wanted
+        fixed = _check_inputs(self._session, recipe, name)
+        self.batch = 1 if fixed else max(1, min(_BATCH, _PIXELS // (recipe.width * recipe.height)))
+        self._wanted: list[str] = []
         self._last: tuple[Sequence[Pixels], dict[str, NDArray[Any]]] | None = None
+        self.want(recipe, name)
+
+    def want(self, recipe: Recipe, name: str) -> None:
+        """Has it give the outputs that `recipe` names, too: of another model, of the same `embedding_key`. Raises
+        EvidenceError where it has none of that name."""
+        there = [each.name for each in self._session.get_outputs()]
+        for each in (recipe.embedding, recipe.scores, recipe.boxes):
+            if each and each not in there:
+                raise EvidenceError(f"The network of '{name}' has no output {each} (it has: {', '.join(there)}).")
+            if each and each not in self._wanted:
+                self._wanted.append(each)
+        self._last = None
 
     def run(self, pictures: Sequence[Pixels]) -> dict[str, NDArray[Any]]:
         """Its outputs by name, for some pictures. Asked again for the same list, as by a second head, it remembers."""
         if self._last is None or self._last[0] is not pictures:
-            self._last = pictures, self.run_inputs([prepare(each, self.recipe) for each in pictures])
+            self._last = pictures, self._run(lambda each: prepare(each, self.recipe), pictures)
         return self._last[1]
 
     def run_inputs(self, inputs: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """As `run`, of what `prepare` made."""
-        most = 1 if self._fixed else _BATCH
-        parts = [
-            self._session.run(self._wanted, {self.recipe.input: _together(inputs[first : first + most])})
-            for first in range(0, len(inputs), most)
-        ]
+        return self._run(lambda each: each, inputs)
+
+    def _run(self, input_of: Callable[[Any], NDArray[Any]], pictures: Sequence[Any]) -> dict[str, NDArray[Any]]:
+        parts = []
+        for first in range(0, len(pictures), self.batch):
+            inputs = [input_of(each) for each in pictures[first : first + self.batch]]
+            parts.append(self._session.run(self._wanted, {self.recipe.input: _together(inputs)}))
         return {name: np.concatenate([part[number] for part in parts]) for number, name in enumerate(self._wanted)}
 
 
 class Running:
     """A bundle that can be asked about pictures. Raises EvidenceError where its networks cannot be run, or do not give
-    what the bundle says: that is tried on two pictures, a grey one and one of noise."""
+    what the bundle says: that is tried on two pictures, a grey one and one of noise, and on a clip that fills a batch.
+
+    `network`: of another model of the same `embedding_key`, that this one shares. `dimensions`: how many numbers its
+    embedding has, 0 where it has none.
+    """
 
     def __init__(self, bundle: Bundle, network: Network | None = None) -> None:
         self.bundle = bundle
-        name = bundle.manifest.name
-        self.network = network or Network(bundle.network, bundle.manifest.recipe, name)
+        self.dimensions = 0
+        name, recipe = bundle.manifest.name, bundle.manifest.recipe
+        self.network = network or Network(bundle.network, recipe, name)
+        self.network.want(recipe, name)
         self.head = Head(bundle) if bundle.head else None
         noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-        for tried in (np.full((64, 96, 3), 128, np.uint8), noise):
+        for tried in ([np.full((64, 96, 3), 128, np.uint8)], [noise], [noise] * self.network.batch):
             try:
-                self.look([tried])
+                vectors = self.look(tried).vectors
             except RefusedError as error:
                 raise EvidenceError(f"The model '{name}' was tried on a test picture: {error}") from None
+            self.dimensions = 0 if vectors is None else vectors.shape[1]
 
     def look(self, pictures: Sequence[Pixels]) -> Looked:
         """What it says of a still, or of a clip by its frames: pixels are [height, width, 3], R G B.
@@ -91,13 +119,20 @@ class Running:
         Raises:
             RefusedError: its networks fail, or give what is no answer: no numbers, or none that can be.
         """
-        manifest = self.bundle.manifest
-        recipe = manifest.recipe
         try:
-            found = self.network.run(pictures)
+            return self._looked(pictures)
+        except RefusedError:
+            raise
         except Exception as error:  # noqa: BLE001 - the boundary around a network
-            raise RefusedError(Reason.NO_ANSWER, f"The network cannot be run: {plain(error)}.") from None
+            raise _failed("network", error) from None
+
+    def _looked(self, pictures: Sequence[Pixels]) -> Looked:
+        manifest = self.bundle.manifest
+        recipe, found = manifest.recipe, self.network.run(pictures)
         vectors = _vectors(found[recipe.embedding], len(pictures)) if recipe.embedding else None
+        if vectors is not None and self.dimensions not in (0, vectors.shape[1]):
+            numbers = f"{vectors.shape[1]:,} numbers, and of others {self.dimensions:,}"
+            raise RefusedError(Reason.NO_ANSWER, f"Its embedding has {numbers}.")
         if self.head and vectors is not None:
             return Looked(vectors, outputs.by_head(manifest, self.head.values(vectors), len(vectors)))
         if not recipe.scores:
@@ -121,7 +156,7 @@ class Head:
         try:
             (found,) = self._session.run(None, {self._input: vectors.astype(np.float32)})
         except Exception as error:  # noqa: BLE001 - the boundary around a network
-            raise RefusedError(Reason.NO_ANSWER, f"The head cannot be run: {plain(error)}.") from None
+            raise _failed("head", error) from None
         return np.asarray(found, np.float32)
 
 
@@ -137,10 +172,28 @@ def session(data: bytes, name: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers())
     except Exception as error:  # noqa: BLE001 - the boundary around a network from anywhere
-        text = _PREFIX.sub("", plain(error, 400))
+        text = _said(error)
         if "xternal data" in text:
             text = "it keeps its weights in another file; save it as one ONNX file, weights included"
+        if _out_of_memory(error):
+            text = "it needs more memory than a worker may have"
         raise EvidenceError(f"The network of '{name}' cannot be opened: {text}.") from None
+
+
+def _failed(which: str, error: Exception) -> RefusedError:
+    """Why a network gives no answer, for people."""
+    if _out_of_memory(error):
+        return RefusedError(Reason.LIMIT, _MEMORY)
+    return RefusedError(Reason.NO_ANSWER, f"The {which} cannot be run: {_said(error)}.")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def _said(error: Exception) -> str:
+    """What ONNX Runtime has to say."""
+    return _NOT_FOR_PEOPLE.sub("", plain(error, 1000))[:300].strip().rstrip(".: ") or type(error).__name__
 
 
 def providers() -> list[str]:
@@ -176,7 +229,8 @@ def _together(inputs: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _vectors(found: NDArray[Any], count: int) -> NDArray[np.float16]:
-    vectors = found.reshape(count, -1).astype(np.float32)
+    with np.errstate(over="ignore"):  # told below
+        vectors = found.reshape(count, -1).astype(np.float32).astype(np.float64)  # whose squares none can leave
     if not 1 < vectors.shape[1] <= _DIMENSIONS:
         raise RefusedError(Reason.NO_ANSWER, f"Its embedding has {vectors.shape[1]:,} numbers.")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

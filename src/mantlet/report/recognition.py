@@ -8,6 +8,7 @@ tell apart, and with lines and shapes that a black print keeps.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ _LEFT, _BOTTOM, _WIDTH, _HEIGHT = 48.0, 236.0, 250.0, 200.0
 """The inside of a plot, in the units of its view box."""
 _PERCENT: Final = "\N{NO-BREAK SPACE}%"
 _FEW_STACKS: Final = 30
+_MANY_LABELS: Final = 12
+"""With more, the page begins with a table of them instead of sentences."""
+_FEW_LABELS: Final = 3
+"""With no more, each label is shown unfolded."""
 _LEAST: Final = 1e-5
 
 
@@ -42,7 +47,7 @@ def render(evaluation: Evaluation, about: dict[str, Any]) -> str:
     environment = page.environment()
     environment.filters |= {
         "percent": percent,
-        "reasons": lambda absent, fields: list(dict.fromkeys(absent[each].detail for each in fields if each in absent)),
+        "hundred": _whole,
         "across": lambda share: f"{_LEFT + _WIDTH * share:.1f}",
         "up": lambda share: f"{_BOTTOM - _HEIGHT * share:.1f}",
         "logarithm": _logarithm,
@@ -50,6 +55,9 @@ def render(evaluation: Evaluation, about: dict[str, Any]) -> str:
     text: str = environment.get_template("recognition.html").render(
         evaluation=evaluation,
         sentences=[sentence(label) for label in evaluation.labels],
+        reasons=_reasons,
+        many=len(evaluation.labels) > _MANY_LABELS,
+        unfolded=len(evaluation.labels) <= _FEW_LABELS,
         decades=[_decades(label) for label in evaluation.labels],
         made=ledger.now()[:19] + "Z",
         mantlet=__version__,
@@ -57,6 +65,15 @@ def render(evaluation: Evaluation, about: dict[str, Any]) -> str:
         | about,
     )
     return text
+
+
+def _reasons(labels: Sequence[LabelAccuracy], fields: Sequence[str]) -> dict[str, list[str]]:
+    """Why one of these fields is absent: by the reason, the labels it holds for."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        for detail in dict.fromkeys(label.absent[each].detail for each in fields if each in label.absent):
+            found.setdefault(detail, []).append(label.label)
+    return found
 
 
 def percent(share: float) -> str:
