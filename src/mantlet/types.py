@@ -272,7 +272,8 @@ class Task(StrEnum):
 class Node(msgspec.Struct, frozen=True):
     """The unit of work: something to expand. `part` tells apart runs of entries of one tree.
 
-    `skip` holds the marks of addresses that cost an earlier worker its life, with the reason to record instead.
+    `skip` holds the marks of addresses that cost an earlier worker its life, with the reason to record instead; those
+    that models were looking at are marked apart (`engine.messages.OF_MODELS`).
     `recovery` is that of the archive to walk: what lies in a deleted archive is deleted.
     To measure, `stage` names what is stated of the contents of the entries, which are `contents` in the same order.
     """

@@ -119,6 +119,7 @@ def test_a_network_that_never_ends_at_one_picture_costs_what_models_say_of_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mantlet.settings.CONTENT_SECONDS", 1)
+    monkeypatch.setattr(local, "_TICK_SECONDS", 0.1)
     (folder / "1.png").write_bytes(painted(True))
     work = expanded(folder, [kept(networks.never_ending())])
     late = Absent(Reason.LIMIT, "It took longer than 1 seconds.")
@@ -332,7 +333,7 @@ def test_a_network_that_never_ends_is_refused_when_it_is_opened(monkeypatch: pyt
 
 def test_a_worker_that_dies_while_it_opens_models_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "_serve", faults.serve_no_models)
-    assert refused() == "The process that opened the model 'colours' broke off; leave it out."
+    assert refused() == "The process that opened the model 'colours' ended abruptly; leave it out."
 
 
 def test_what_nobody_thought_of_while_models_are_opened_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +350,7 @@ def test_where_one_worker_cannot_open_its_models_the_others_are_ended(monkeypatc
         return ready(worker)
 
     monkeypatch.setattr(local.Worker, "_ready", first)
-    assert "broke off" in refused(workers=2)
+    assert "ended abruptly" in refused(workers=2)
 
 
 def test_no_message_in_time_is_a_fault_of_the_worker() -> None:

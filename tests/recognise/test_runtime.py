@@ -9,7 +9,7 @@ from onnx import helper
 from mantlet.errors import EvidenceError, RefusedError
 from mantlet.recognise import bundle
 from mantlet.recognise.manifest import Frames, Kind, Label, Recipe, Threshold
-from mantlet.recognise.runtime import Running
+from mantlet.recognise.runtime import Network, Running
 from tests import networks
 
 RED, GREEN, BLUE = (networks.plain(colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
@@ -97,6 +97,15 @@ def test_a_network_that_is_shared_gives_what_each_model_needs(headed_first: bool
         assert looked.vectors is not None
         assert looked.said is not None
         assert (looked.vectors.shape, list(looked.said["scores"])) == ((2, 4), ["red", "green", "blue"])
+
+
+def test_a_network_that_is_to_give_more_runs_again() -> None:
+    made = bundle.read(networks.made(), "it")
+    network = Network(made.network, Recipe("picture", 16, 16, embedding="embedding"), "it")
+    clip = [RED, GREEN]
+    assert set(network.run(clip)) == {"embedding"}
+    network.want(networks.RECIPE, "it")
+    assert set(network.run(clip)) == {"embedding", "scores"}
 
 
 def test_a_shared_network_must_have_what_each_model_names() -> None:
