@@ -11,6 +11,11 @@ import pytest
 from onnx import helper
 from PIL import Image
 
+from mantlet.case.case import open_case
+from mantlet.engine import local
+from mantlet.engine.recognise import recognise
+from mantlet.governance import keys
+from mantlet.recognise import models
 from mantlet.recognise.manifest import Kind, Recipe
 from tests import networks
 from tests.conftest import Run
@@ -239,3 +244,21 @@ def test_a_broken_model_stands_in_nobodys_way(run, brought, folder, tmp_path, ho
     rows = {row["name"]: row["fault"] for row in run("model", "list", "--json").json()}
     assert rows["builtin"] is None
     assert "damaged" in rows["zz"]
+
+
+def test_a_model_that_hangs_at_a_picture_takes_nothing_from_another(run, brought, tmp_path, home, monkeypatch) -> None:
+    (tmp_path / "loop.model").write_bytes(networks.made(networks.never_ending(), name="loop"))
+    run("model", "add", tmp_path / "loop.model")
+    allow(home, "colours", "loop")
+    fill(tmp_path / "exhibit", 1)
+    case = tmp_path / "case"
+    run("scan", tmp_path / "exhibit", "--case", case)
+    monkeypatch.setattr("mantlet.settings.CONTENT_SECONDS", 1)
+    monkeypatch.setattr(local, "_TICK_SECONDS", 0.1)
+    opened = open_case(case, keys.actor("x"))
+    answered = [recognise(opened, models.to_use(name), 1).answered for name in ("loop", "colours")]
+    opened.close()
+    assert answered == [2, 3]
+    red = told(run, case)["red-0.png"]
+    assert max(red["scores"]["colours"], key=red["scores"]["colours"].get) == "red"
+    assert "longer than 1 seconds" in red["absent"]["scores loop"]

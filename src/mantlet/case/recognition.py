@@ -33,14 +33,14 @@ class Graded(msgspec.Struct, frozen=True):
 def use(change: Change, bundles: Sequence[Bundle]) -> None:
     """Puts into the ledger which models look at this case, in whose name, and on what ground they may; those that did
     so last under their name are left out. Raises NotAllowedError for a model that may not be used."""
-    last = {each["name"]: each["digest"] for each in _used(change.tx)}
+    last = {each["name"]: (each["digest"], each["ground"]) for each in _used(change.tx)}
     for bundle in bundles:
-        manifest = bundle.manifest
-        if last.get(manifest.name) != bundle.digest:
+        manifest, ground = bundle.manifest, models.ground(bundle)
+        if last.get(manifest.name) != (bundle.digest, ground):
             about = {
                 "mantlet": __version__, "name": manifest.name, "version": manifest.version, "kind": manifest.kind,
                 "digest": bundle.digest, "states": manifest.states, "authority": manifest.authority,
-                "ground": models.ground(bundle), "signer": bundle.signature.signer if bundle.signature else None,
+                "ground": ground, "signer": bundle.signature.signer if bundle.signature else None,
                 "public_key": bundle.signature.public_key if bundle.signature else None,
                 "expires": manifest.expires, "notice": manifest.notice,
             }  # fmt: skip
@@ -48,8 +48,9 @@ def use(change: Change, bundles: Sequence[Bundle]) -> None:
 
 
 def is_last(case: Case, bundle: Bundle) -> bool:
-    """Whether it is the model that looked last under its name."""
-    return {each["name"]: each["digest"] for each in used(case)}.get(bundle.manifest.name) == bundle.digest
+    """Whether it is the model that looked last under its name, on the ground on which it may now."""
+    last = {each["name"]: (each["digest"], each["ground"]) for each in used(case)}
+    return last.get(bundle.manifest.name) == (bundle.digest, models.ground(bundle))
 
 
 def used(case: Case) -> list[dict[str, Any]]:
@@ -161,8 +162,8 @@ def flagged(case: Case, settings: str | None) -> dict[str, int]:
 
 def summary(case: Case) -> list[dict[str, Any]]:
     """The models that looked at the case, each with how many contents it answered for, for how many not, by reason, and
-    how many it flagged, by label. Of a model that was released again, the last."""
-    last = {(model["name"], tuple(model["states"].items())): model for model in used(case)}
+    how many it flagged, by label. Of several of one name, the last."""
+    last = {model["name"]: model for model in used(case)}
     return [{**model, **answers(case, model["states"])} for model in last.values()]
 
 

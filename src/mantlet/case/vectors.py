@@ -53,8 +53,7 @@ def vectors(case: Case, embedding: str) -> Vectors:
     digests: NDArray[np.uint8]
     numbers: NDArray[np.float16]
     try:
-        if path.parent.is_symlink() or path.is_symlink():
-            raise EvidenceError(f"{path} is a link; remove it: what a case holds lies in its folder.")
+        _refuse_link(path)
         if not (path.is_file() and path.stat().st_size == size and _begins(path, header)):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             _build(case, embedding, path, header, rows, dimensions)
@@ -64,6 +63,11 @@ def vectors(case: Case, embedding: str) -> Vectors:
         digests, numbers = np.empty((rows, _DIGEST), np.uint8), np.empty((rows, dimensions), np.float16)
         _fill(case, embedding, last, digests, numbers)
     return Vectors(digests, numbers)
+
+
+def _refuse_link(path: Path) -> None:
+    if path.parent.is_symlink() or path.is_symlink():
+        raise EvidenceError(f"{path} is a link; remove it: what a case holds lies in its folder.")
 
 
 def _begins(path: Path, header: bytes) -> bool:
@@ -108,6 +112,7 @@ def check(case: Case) -> None:
     """Compares each such file, as far as it is of now, with what the case holds. Raises IntegrityError where they
     differ."""
     for path in sorted((case.folder / _FOLDER).glob("*.f16")):
+        _refuse_link(path)
         rows, last, dimensions = _shape(case, path.stem)
         size = _HEADER.size + rows * (_DIGEST + 2 * dimensions)
         if not rows or path.stat().st_size != size or not _begins(path, _HEADER.pack(_MAGIC, rows, last, dimensions)):

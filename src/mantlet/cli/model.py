@@ -14,7 +14,7 @@ from mantlet.cli.output import As, Json, print_json, results, say
 from mantlet.engine import recognise as engine
 from mantlet.errors import NotAllowedError, UsageError, plain
 from mantlet.governance import keys, policy
-from mantlet.recognise import adding, builtin, bundle, models
+from mantlet.recognise import adding, bundle, models
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.manifest import Card
 from mantlet.store.files import write_whole
@@ -74,12 +74,13 @@ def list_models(as_json: Json = False) -> None:
 
 def _row(name: str) -> dict[str, Any]:
     try:
-        held = models.load(name).manifest
+        found = models.load(name)
+        held = found.manifest
         about = {"kind": held.kind, "version": held.version, "authority": held.authority, "expires": held.expires}
     except Exception as error:  # noqa: BLE001 - the boundary around one model of a list
         return {"name": name, "kind": None, "version": None, "authority": None, "expires": None, "fault": plain(error)}
     try:
-        models.to_use(name)
+        models.ground(found)
         fault = None
     except Exception as error:  # noqa: BLE001 - the boundary around one model of a list
         fault = str(error)
@@ -135,6 +136,7 @@ def card(
     """
     found = models.load(name)
     if file is not None:
+        models.refuse_builtin(name)
         written = _written(file)
         manifest = msgspec.structs.replace(found.manifest, card=msgspec.structs.replace(found.manifest.card, **written))
         models.keep(name, bundle.make(manifest, found.network, found.head), replace=True)
@@ -175,6 +177,7 @@ def sign(
 
     Example: mantlet model sign boats --as "Supt Example" --expires 2027-12-31
     """
+    models.refuse_builtin(name)
     if expires is not None and expires.date() < datetime.now(UTC).date():
         raise UsageError(f"{expires.date()} is over; give the last day on which the model may be used.")
     found = models.load(name)
@@ -194,8 +197,7 @@ def export(
 
     Example: mantlet model export boats -o boats.model
     """
-    if name == builtin.NAME:
-        raise UsageError("The model that is built in is part of every Mantlet: there is nothing to export.")
+    models.refuse_builtin(name)
     found = models.load(name)
     bundle.refuse_export(found, policy.load(), datetime.now(UTC).date())
     if output.exists() and not bundle.is_one(output):

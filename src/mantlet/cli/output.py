@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+_STEERING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 results: Final = Console(highlight=False, soft_wrap=True)
 
@@ -36,17 +38,22 @@ Models = Annotated[
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    sys.stdout.write(_shown(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()) + "\n")
 
 
 def print_json_lines(values: Iterable[Any]) -> None:
     for value in values:
-        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+        sys.stdout.write(_shown(msgspec.json.encode(value).decode()) + "\n")
 
 
 def say(sentence: str) -> None:
     """A sentence for the person, on standard error; never markup, since names from exhibits may be in it."""
-    errors.print(sentence, markup=False)
+    errors.print(_shown(sentence), markup=False)
+
+
+def _shown(text: str) -> str:
+    """Without what would steer a terminal, or turn the direction of text: that is written as JSON writes it."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def log_to(folder: Path) -> None:

@@ -144,6 +144,7 @@ def quantise(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="A case whose pictures set the scales.")],
     to: Annotated[str, typer.Option("--name", metavar="NAME", help="What the smaller model is called.")],
     table: _Table = None,
+    scheme: _Scheme = None,
     workers: _Workers = _CORES,
     actor: As = None,
     as_json: Json = False,
@@ -157,7 +158,7 @@ def quantise(
     from mantlet.engine import quantise as engine_  # scipy and its like take half a second to load
 
     opened = _opened([case], keys.actor(actor))
-    said = _said(opened, table, None, []) if table or recognition.graded(opened[0]) else None
+    said = _said(opened, table, scheme, []) if table or recognition.graded(opened[0]) else None
     with progress_bar("Quantising") as (bar, task):
         made = engine_.quantise(
             opened[0], models.to_use(name), to, said, workers,

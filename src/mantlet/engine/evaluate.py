@@ -72,6 +72,7 @@ def evaluate(
         raise UsageError(f"{all_}: measure it on others.")
     found = _probabilities(cases, fresh, model, workers, progress)
     rows = [row for row in fresh if row.sha256 in found]
+    silent = [row for row in fresh if row.sha256 not in found]
     if not rows:
         raise UsageError(f"'{manifest.name}' says nothing of any of these {len(fresh):,} contents.")
     labels = [label.name for label in manifest.labels]
@@ -85,7 +86,7 @@ def evaluate(
     return Measured(
         evaluation, len(rows), len(said.rows) - len(fresh) if known else None, len(fresh) - len(rows),
         labelled.counted(rows),
-        _drifted(cases, rows, model, truth, probabilities), tuple(_warnings(said, rows, model, known)),
+        _drifted(cases, rows, model, truth, probabilities), tuple(_warnings(said, rows, silent, model, known)),
     )  # fmt: skip
 
 
@@ -110,7 +111,7 @@ def _probabilities(
     for number, case in enumerate(cases):
         contents = [row.sha256 for row in rows if row.case == number]
         for sha256, scores in recognise.scores(case, model, contents, workers, progress).items():
-            each = [scores.get(label.name, 0.0) for label in model.manifest.labels]
+            each = [scores[label.name] for label in model.manifest.labels]
             found[sha256] = np.asarray(each, np.float32)
     return found
 
@@ -137,8 +138,12 @@ def _meant(manifest: Manifest, *, graded: bool) -> dict[str, int]:
     return of
 
 
-def _warnings(said: Examples, rows: Sequence[Example], model: Bundle, known: Known | None) -> list[str]:
+def _warnings(
+    said: Examples, rows: Sequence[Example], silent: Sequence[Example], model: Bundle, known: Known | None
+) -> list[str]:
     manifest, found = model.manifest, []
+    for label, count in labelled.counted([row for row in silent if row.label != NONE]).items():
+        found.append(f"Of {count:,} labelled {label} the model says nothing: they are missed, and in no figure.")
     of = _meant(manifest, graded=bool(said.scheme))
     if strange := sorted({row.label for row in rows} - {*of, NONE}):
         count = sum(row.label in strange for row in rows)

@@ -337,10 +337,10 @@ def _measure(
         return data
     content = content_of(found, form, data, blamed)
     rows.contents.append(content)
-    unseen = blamed or visit.unseen(address)
-    sight = Sight(content, data, stream, shown=bool(visit.models) and not unseen)
-    rows.findings.extend(findings(sight, form, blamed, STAGES))
-    rows.findings.extend(findings(sight, form, unseen, visit.models))
+    # Which of several models a worker was lost to is not known: none states why, and each is asked by itself later.
+    models = () if visit.unseen(address) else visit.models
+    sight = Sight(content, data, stream, shown=bool(models) and not blamed)
+    rows.findings.extend(findings(sight, form, blamed, (*STAGES, *models)))
     return data
 
 

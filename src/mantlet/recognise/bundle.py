@@ -211,8 +211,10 @@ def ground(bundle: Bundle, policy: Policy, today: date) -> str:
     Raises:
         NotAllowedError: neither: not signed, not by one of these, or expired.
     """
+    home = settings.home() / "policy.json"
     try:
-        _refuse_unreleased(bundle, policy, today)
+        otherwise = f', or add "{bundle.manifest.name}" to "allowed_models" in {home}, a list of names'
+        _refuse_unreleased(bundle, policy, today, otherwise)
     except NotAllowedError:
         if bundle.manifest.name in policy.allowed_models:
             return BY_NAME
@@ -220,29 +222,30 @@ def ground(bundle: Bundle, policy: Policy, today: date) -> str:
     return RELEASED
 
 
-def _refuse_unreleased(bundle: Bundle, policy: Policy, today: date) -> None:
+def _refuse_unreleased(bundle: Bundle, policy: Policy, today: date, otherwise: str) -> None:
+    """Raises NotAllowedError with what to do, or `otherwise` to do."""
     manifest, by = bundle.manifest, bundle.signature
-    home = settings.home() / "policy.json"
-    otherwise = f'or add it to "allowed_models" in {home}, a list of names'
     if by is None:
-        how = f"have who may release it sign it (mantlet model sign {manifest.name} --as NAME), {otherwise}"
-        raise NotAllowedError(f"The model '{manifest.name}' is not signed; {how}.")
+        how = f"have who may release it sign it (mantlet model sign {manifest.name} --as NAME)"
+        raise NotAllowedError(f"The model '{manifest.name}' is not signed; {how}{otherwise}.")
     if by.public_key not in policy.model_authorities:
         who = f"The model '{manifest.name}' is signed by {by.signer} with the key {by.public_key}, whom your policy"
+        home = settings.home() / "policy.json"
         raise NotAllowedError(
-            f'{who} does not name; once you have compared the key, add it to "model_authorities" in {home}, a list '
-            f"of keys, {otherwise}."
+            f'{who} does not name; once you have compared the key, add it to "model_authorities" in {home}, a list of '
+            f"keys{otherwise}."
         )
     if manifest.expires is not None and date.fromisoformat(manifest.expires) < today:
-        again = f"have it signed anew, {otherwise}"
-        raise NotAllowedError(f"The model '{manifest.name}' expired on {manifest.expires}; {again}.")
+        raise NotAllowedError(
+            f"The model '{manifest.name}' expired on {manifest.expires}; have it signed anew{otherwise}."
+        )
 
 
 def refuse_export(bundle: Bundle, policy: Policy, today: date) -> None:
     """Raises NotAllowedError unless an authority whom the policy names has released it."""
     name = bundle.manifest.name
     if bundle.signature is not None:
-        _refuse_unreleased(bundle, policy, today)
+        _refuse_unreleased(bundle, policy, today, otherwise="")
     else:
         raise NotAllowedError(
             f"The model '{name}' has not been released by a named authority, so it does not leave this machine; "

@@ -65,6 +65,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boxes: Word = ""
     apply: Literal["nothing", "softmax", "sigmoid"] = "nothing"
 
+    def __post_init__(self) -> None:
+        _refuse_unprintable(self.input, self.embedding, self.scores, self.boxes)
+
 
 class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From which probability on a label is flagged: chosen so that a share of `miss` of the targets lies below, by
@@ -74,6 +77,9 @@ class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     miss: Share
     examples: Count
     method: Word
+
+    def __post_init__(self) -> None:
+        _refuse_unprintable(self.method)
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -67,10 +67,15 @@ def ground(found: Bundle) -> str:
     return bundle.ground(found, policy.load(), datetime.now(UTC).date())
 
 
+def refuse_builtin(name: str) -> None:
+    """Raises UsageError for the model that is built in, which nobody changes."""
+    if name == builtin.NAME:
+        raise UsageError(f"'{name}' is the model that is built in, a part of every Mantlet: choose another.")
+
+
 def refuse_name(name: str) -> None:
     """Raises UsageError for a name that a new model cannot have."""
-    if name == builtin.NAME:
-        raise UsageError(f"'{name}' is the name of the model that is built in; choose another.")
+    refuse_builtin(name)
     if not re.fullmatch(NAME, name):
         raise UsageError(f"'{name}' cannot be a model's name: use small letters, digits and . _ - (at most 64).")
     if path_of(name).exists():

@@ -73,7 +73,10 @@ class Database:
             done = self._version(self.read())
         if done < migrations:
             self.close()
-            raise EvidenceError(f"{self.path} was never finished being made, or was written by an older Mantlet.")
+            if done:
+                how = "any command that writes to it brings it up to date, such as `mantlet match`"
+                raise EvidenceError(f"{self.path} was written by an older Mantlet; {how}.")
+            raise EvidenceError(f"{self.path} was never finished being made.")
         if done > migrations:
             self.close()
             raise EvidenceError(_NEWER.format(self.path))
