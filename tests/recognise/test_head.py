@@ -177,12 +177,12 @@ def test_the_gain_agrees_with_a_slow_count_and_stacks_widen_its_interval() -> No
     members = np.concatenate([each[folds != number] for number, each in enumerate(sure)])
     others = np.concatenate([each[folds == number] for number, each in enumerate(sure)])
     above = (members[:, None] > others).mean() + (members[:, None] == others).mean() / 2
-    assert said["auc"] == pytest.approx(above)
+    assert said["auc"] == pytest.approx(above, abs=1e-4)
     limits = np.concatenate([members, others])
     gains = [(members >= limit).mean() - (others >= limit).mean() for limit in limits]
-    assert said["advantage"] == pytest.approx(max(gains))
+    assert said["advantage"] == pytest.approx(max(gains), abs=1e-4)
     kept = [(members >= limit).mean() for limit in limits if (others >= limit).mean() <= 0.01]
-    assert said["found_at_1_percent_false"] == pytest.approx(max(kept, default=0))
+    assert said["found_at_1_percent_false"] == pytest.approx(max(kept, default=0), abs=1e-4)
     stacked = membership(found, vectors, labels, folds, rows // 10, seed=1)
     assert stacked["auc"] == said["auc"]
     assert stacked["auc_high"] != said["auc_high"]
