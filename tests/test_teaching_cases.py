@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,6 @@ import pytest
 from onnx import helper
 from PIL import Image
 
-from mantlet.case.case import open_case
-from mantlet.engine import local
-from mantlet.engine.recognise import recognise
-from mantlet.governance import keys
-from mantlet.recognise import models
 from mantlet.recognise.manifest import Kind, Recipe
 from tests import networks
 from tests.conftest import Run
@@ -246,19 +243,32 @@ def test_a_broken_model_stands_in_nobodys_way(run, brought, folder, tmp_path, ho
     assert "damaged" in rows["zz"]
 
 
-def test_a_model_that_hangs_at_a_picture_takes_nothing_from_another(run, brought, tmp_path, home, monkeypatch) -> None:
+HASTY = """
+import sys
+from pathlib import Path
+from mantlet import settings
+from mantlet.case.case import open_case
+from mantlet.engine.recognise import recognise
+from mantlet.governance import keys
+from mantlet.recognise import models
+
+if __name__ == "__main__":
+    settings.CONTENT_SECONDS = 3  # more than twice the tick of the engine
+    case = open_case(Path(sys.argv[1]), keys.actor("x"))
+    print([recognise(case, models.to_use(name), 1).answered for name in ("loop", "colours")])
+"""
+
+
+def test_a_model_that_hangs_at_a_picture_takes_nothing_from_another(run, brought, tmp_path, home) -> None:
     (tmp_path / "loop.model").write_bytes(networks.made(networks.never_ending(), name="loop"))
     run("model", "add", tmp_path / "loop.model")
     allow(home, "colours", "loop")
     fill(tmp_path / "exhibit", 1)
     case = tmp_path / "case"
     run("scan", tmp_path / "exhibit", "--case", case)
-    monkeypatch.setattr("mantlet.settings.CONTENT_SECONDS", 1)
-    monkeypatch.setattr(local, "_TICK_SECONDS", 0.1)
-    opened = open_case(case, keys.actor("x"))
-    answered = [recognise(opened, models.to_use(name), 1).answered for name in ("loop", "colours")]
-    opened.close()
-    assert answered == [2, 3]
+    (tmp_path / "hasty.py").write_text(HASTY)
+    done = subprocess.run([sys.executable, tmp_path / "hasty.py", case], capture_output=True, text=True, check=True)
+    assert done.stdout == "[2, 3]\n"
     red = told(run, case)["red-0.png"]
     assert max(red["scores"]["colours"], key=red["scores"]["colours"].get) == "red"
-    assert "longer than 1 seconds" in red["absent"]["scores loop"]
+    assert "longer than 3 seconds" in red["absent"]["scores loop"]
