@@ -12,6 +12,7 @@ from typing import Final
 
 from tests.acceptance import (
     content,
+    guarantees_missed,
     hostile,
     kill,
     known,
@@ -38,6 +39,7 @@ FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     **recognition_teaching.FIGURES,
     **recognition_speed.FIGURES,
     **recognition_running.FIGURES,
+    **guarantees_missed.FIGURES,
 }
 
 

@@ -8,8 +8,8 @@ step further back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -44,17 +44,57 @@ class Decision(msgspec.Struct, frozen=True):
     graded_by: str | None
 
 
+class Said(msgspec.Struct, frozen=True):
+    """One grade to be stored. `basis`: "viewed" by a person, "known" (taken over from a trusted record, unseen) or
+    "propagated" (from a near copy: provisional until a person confirms). `source`: of what is not viewed here, from
+    where it comes."""
+
+    sha256: str
+    grade: str
+    seen: Seen = Seen()
+    note: str = ""
+    basis: Literal["viewed", "known", "propagated"] = "viewed"
+    source: dict[str, Any] | None = None
+
+
 def decide(case: Case, actor: Actor, scheme: Scheme, sha256: str, grade: str, seen: Seen, note: str = "") -> Decision:
     """Grades a content, and with it every exact copy.
 
     Raises:
         UsageError: not a grade of the scheme, or not a content of the case.
     """
-    code = scheme.grade(grade).code
-    if case.reader.execute("SELECT 1 FROM content WHERE sha256 = ?", (sha256,)).fetchone() is None:
-        raise UsageError("There is no such content in this case.")
+    return decide_many(case, actor, scheme, [Said(sha256, grade, seen, note)])[0]
+
+
+def decide_many(case: Case, actor: Actor, scheme: Scheme, said: Sequence[Said]) -> list[Decision]:
+    """Stores several grades in one transaction: all of them, or none.
+
+    Raises:
+        UsageError: as `decide`.
+    """
+    for each in said:
+        scheme.grade(each.grade)
+        if case.reader.execute("SELECT 1 FROM content WHERE sha256 = ?", (each.sha256,)).fetchone() is None:
+            raise UsageError("There is no such content in this case.")
+    if not said:
+        return []
     with case.change(actor) as change:
-        return _store(change, _Said(scheme.name, scheme.version, sha256, code, note, "viewed"), seen)
+        return [
+            _store(
+                change,
+                _Words(
+                    scheme.name,
+                    scheme.version,
+                    each.sha256,
+                    each.grade,
+                    each.note,
+                    each.basis,
+                    msgspec.json.encode(each.source).decode() if each.source else None,
+                ),
+                each.seen,
+            )
+            for each in said
+        ]
 
 
 def undo(case: Case, actor: Actor) -> Decision | None:
@@ -84,9 +124,9 @@ def undo(case: Case, actor: Actor) -> Decision | None:
                 """,
                 (last["sha256"], last["id"]),
             ).fetchone()
-            said = _Said(last["scheme"], last["scheme_version"], last["sha256"])
+            said = _Words(last["scheme"], last["scheme_version"], last["sha256"])
             if before:
-                said = _Said(*(before[name] for name in _Said.__struct_fields__))
+                said = _Words(*(before[name] for name in _Words.__struct_fields__))
             return _store(change, said, Seen(), last["id"], before)
     except _NothingLeftError:
         return None
@@ -96,7 +136,7 @@ class _NothingLeftError(Exception):
     """There is no decision of this actor to take back."""
 
 
-class _Said(msgspec.Struct, frozen=True):
+class _Words(msgspec.Struct, frozen=True):
     """What a decision says, by the columns that hold it."""
 
     scheme: str
@@ -105,18 +145,19 @@ class _Said(msgspec.Struct, frozen=True):
     grade: str | None = None
     note: str = ""
     basis: str | None = None
+    source: str | None = None
 
 
 def _store(
-    change: Change, said: _Said, seen: Seen, undoes: int | None = None, restored: sqlite3.Row | None = None
+    change: Change, said: _Words, seen: Seen, undoes: int | None = None, restored: sqlite3.Row | None = None
 ) -> Decision:
     restores = restored["id"] if restored else None
     held: dict[str, Any] = {**msgspec.structs.asdict(said), "at": now(), "undoes": undoes, "restores": restores}
     entry = change.record("decision", {**held, "seen": msgspec.to_builtins(seen)})
     row = change.tx.execute(
         "INSERT INTO decision (sha256, scheme, scheme_version, grade, note, basis, actor, at, seen, undoes, restores, "
-        "entry) VALUES (:sha256, :scheme, :scheme_version, :grade, :note, :basis, :actor, :at, :seen, :undoes, "
-        ":restores, :entry) RETURNING id",
+        "source, entry) VALUES (:sha256, :scheme, :scheme_version, :grade, :note, :basis, :actor, :at, :seen, :undoes, "
+        ":restores, :source, :entry) RETURNING id",
         {**held, "actor": change.actor.name, "seen": msgspec.json.encode(seen).decode(), "entry": entry},
     ).fetchone()
     by = change.actor.name

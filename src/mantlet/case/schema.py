@@ -82,7 +82,62 @@ CREATE TABLE vector (  -- what the finding "embedding" holds the digest of
 ) STRICT;
 """
 
-MIGRATIONS: Final = (ledger.SCHEMA + _FIRST, _SECOND, _THIRD)
+_DECISIONS: Final = """
+CREATE INDEX ledger_kind ON ledger (chain, kind, seq);
+ALTER TABLE decision ADD COLUMN source TEXT;  -- JSON: from where a grade was taken over; NULL: from looking at it here
+DROP VIEW standing;
+CREATE VIEW standing AS  -- what the last decision on each content says: its own, or the words of the one it restores
+    SELECT d.id, d.sha256, s.scheme, s.scheme_version, s.grade, s.note, s.basis, s.actor, s.at, s.seen, s.source
+    FROM decision d JOIN decision s ON s.id = coalesce(d.restores, d.id)
+    WHERE d.id = (SELECT max(id) FROM decision WHERE sha256 = d.sha256);
+"""
+_MARKS: Final = """
+CREATE TABLE marking (  -- what is said of a content beside its grade, all of it each time; the last one counts
+    id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, marks TEXT NOT NULL, actor TEXT NOT NULL, at TEXT NOT NULL,
+    entry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX marking_content ON marking (sha256, id);
+CREATE TRIGGER marking_is_kept BEFORE DELETE ON marking BEGIN SELECT RAISE(ABORT, 'marks are append-only'); END;
+CREATE TRIGGER marking_is_final BEFORE UPDATE ON marking BEGIN SELECT RAISE(ABORT, 'marks are append-only'); END;
+"""
+_STACKS: Final = """
+CREATE TABLE alike (  -- derived: the joins that hold the stacks together, each with its reason
+    sha256 TEXT NOT NULL, other TEXT NOT NULL, how TEXT NOT NULL, view TEXT NOT NULL, distance INTEGER NOT NULL,
+    PRIMARY KEY (sha256, other)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alike_other ON alike (other);
+CREATE INDEX stack_members ON stack (stack);
+CREATE TABLE stacking (  -- what people split and joined; append-only. `contents`: JSON list of SHA-256
+    id INTEGER PRIMARY KEY, act TEXT NOT NULL CHECK (act IN ('split', 'join')), contents TEXT NOT NULL,
+    actor TEXT NOT NULL, at TEXT NOT NULL, entry INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER stacking_is_kept BEFORE DELETE ON stacking BEGIN SELECT RAISE(ABORT, 'splits are append-only'); END;
+CREATE TRIGGER stacking_is_final BEFORE UPDATE ON stacking BEGIN SELECT RAISE(ABORT, 'splits are append-only'); END;
+"""
+_QUEUE: Final = """
+CREATE TABLE queue (  -- derived: the order in which contents are seen, stacks together
+    sha256 TEXT PRIMARY KEY, stack TEXT NOT NULL, place TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX queue_place ON queue (place);
+CREATE TABLE lease (stack TEXT PRIMARY KEY, actor TEXT NOT NULL, until TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+_POPULATIONS: Final = """
+CREATE TABLE population (  -- what a certificate speaks of. `contents`: 32 bytes each, in the order of looking
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, plan TEXT NOT NULL, digest TEXT NOT NULL, seed TEXT NOT NULL,
+    contents BLOB NOT NULL, piles BLOB, scores BLOB, entry INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER population_is_kept BEFORE DELETE ON population
+    BEGIN SELECT RAISE(ABORT, 'populations are append-only'); END;
+CREATE TRIGGER population_is_final BEFORE UPDATE ON population
+    BEGIN SELECT RAISE(ABORT, 'populations are append-only'); END;
+"""
+
+MIGRATIONS: Final = (
+    ledger.SCHEMA + _FIRST,
+    _SECOND,
+    _THIRD,
+    _DECISIONS + _MARKS + _STACKS + _QUEUE + _POPULATIONS,
+)
 
 SCANNED: Final = {
     "acquisition": ("exhibit", "algorithm", "digest", "origin", "size"),
