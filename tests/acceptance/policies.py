@@ -62,9 +62,7 @@ class Desk(NamedTuple):
 def photographs() -> list[Photograph]:
     with (SHARED / "data" / "photos.tsv").open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return [
-        Photograph(SHARED / "data" / row["path"], GRADES.get(row["class"], NOTHING), row["split"]) for row in rows
-    ]
+    return [Photograph(SHARED / "data" / row["path"], GRADES.get(row["class"], NOTHING), row["split"]) for row in rows]
 
 
 def edited(source: Path, target: Path, how: int) -> None:

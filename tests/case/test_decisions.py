@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mantlet.case import queries, queue
 from mantlet.case.case import Case, open_case
-from mantlet.case.decisions import Decision, Seen, decide, exposed, hidden, undo
+from mantlet.case.decisions import Decision, Said, Seen, decide, decide_many, exposed, hidden, undo
 from mantlet.case.verify import verify_record
 from mantlet.errors import UsageError
 from mantlet.governance import keys, ledger
@@ -275,3 +275,30 @@ def test_what_was_shown_is_in_the_chain_of_exposure(case: Case, one: keys.Actor)
     ]
     assert said(case) == []
     assert [head.chain for head in verify_record(case)] == ["case", "exposure"]
+
+
+def test_several_grades_are_stored_together_or_not_at_all(case: Case, one: keys.Actor) -> None:
+    before = ledger_length(case)
+    with pytest.raises(UsageError, match="no such content"):
+        decide_many(case, one, SCHEME, [Said(BOAT.sha256, "boat"), Said("0" * 64, "boat")])
+    assert ledger_length(case) == before
+    assert decide_many(case, one, SCHEME, []) == []
+    assert ledger_length(case) == before
+
+
+def test_a_grade_that_was_taken_over_says_from_where(case: Case, one: keys.Actor) -> None:
+    source = {"set": "national", "record": 7}
+    decide_many(case, one, SCHEME, [Said(BOAT.sha256, "boat", basis="known", source=source)])
+    decide(case, one, SCHEME, KITE.sha256, "other", Seen())
+    held = {row["sha256"]: (row["basis"], row["source"]) for row in case.reader.execute("SELECT * FROM standing")}
+    assert held == {BOAT.sha256: ("known", json.dumps(source, separators=(",", ":"))), KITE.sha256: ("viewed", None)}
+    assert verify_record(case)
+
+
+def test_undo_brings_back_from_where_the_earlier_grade_came(case: Case, one: keys.Actor) -> None:
+    decide_many(case, one, SCHEME, [Said(BOAT.sha256, "boat", basis="known", source={"set": "national"})])
+    decide(case, one, SCHEME, BOAT.sha256, "other", Seen())
+    undo(case, one)
+    (stands,) = case.reader.execute("SELECT * FROM standing")
+    assert (stands["grade"], stands["basis"], stands["source"]) == ("boat", "known", '{"set":"national"}')
+    assert verify_record(case)

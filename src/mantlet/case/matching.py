@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 
 from mantlet import settings
@@ -28,8 +27,8 @@ _LOOKS: Final = {"pdq": WHOLE, "pdq-forms": WHOLE, "frames": WHOLE, "pdq-512": S
 
 
 class Matcher:
-    """Looks contents up in some sets. `digest` names which sets in which versions, by which convention each, and the
-    policy: all that the matches depend on."""
+    """Looks contents up in some sets. `digest` names which sets in which versions, by which convention each, and
+    whom the policy trusts: all that the matches depend on."""
 
     def __init__(self, look_up: LookUp, conventions: dict[str, str] | None = None) -> None:
         """`conventions`: of sets that do not say which they use, what was measured."""
@@ -38,7 +37,8 @@ class Matcher:
         measured = conventions or {}
         self.conventions = {each.name: each.convention or measured.get(each.name, WHOLE) for each in self.chosen}
         about = [(each.name, each.version, each.status, self.conventions[each.name]) for each in self.chosen]
-        text = json.dumps([_RULES, sorted(about), msgspec.to_builtins(look_up.policy), sorted(_LOOKS)])
+        trust = [look_up.policy.trusted_grades, sorted(look_up.policy.exporters)]
+        text = json.dumps([_RULES, sorted(about), trust, sorted(_LOOKS)])
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __call__(self, change: Change, contents: Sequence[Content], findings: Sequence[Finding]) -> int:
