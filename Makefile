@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check acceptance bench fuzz lock clean
+.PHONY: demo test check acceptance guarantees bench fuzz lock clean
 
 # The demonstration: a seized stick made by code, scanned, counted and reported. Ends by itself.
 demo: $(VENV)/run.done
@@ -19,6 +19,11 @@ check: $(VENV)/test.done
 # What is too long for the tests; prints a line for each figure.
 acceptance: $(VENV)/test.done
 	$(BIN)/python -m tests.acceptance
+
+# The tables and plots of docs/guarantees.md, anew: under ten minutes on two cores; half an hour with CASES=20000.
+CASES ?= 5000
+guarantees: $(VENV)/test.done
+	$(BIN)/python -m tests.acceptance.guarantees --cases $(CASES)
 
 # Damaged images and archives without end, until Ctrl-C; what a scan did not withstand is kept in fuzz-findings/.
 fuzz: $(VENV)/test.done

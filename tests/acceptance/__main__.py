@@ -12,15 +12,19 @@ from typing import Final
 
 from tests.acceptance import (
     content,
+    guarantees_counts,
     guarantees_missed,
     hostile,
     kill,
     known,
     known_scale,
     memory,
+    policies,
+    queue,
     recognition_running,
     recognition_speed,
     recognition_teaching,
+    stacks,
 )
 from tests.acceptance.figure import Figure
 
@@ -36,10 +40,14 @@ FIGURES: Final[dict[str, Callable[[Path], Figure]]] = {
     "known.dihedral": known.dihedral,
     "known.digests-100m": known_scale.digests,
     **known_scale.HASHES,
+    **queue.FIGURES,
     **recognition_teaching.FIGURES,
     **recognition_speed.FIGURES,
     **recognition_running.FIGURES,
     **guarantees_missed.FIGURES,
+    "stacks.million": stacks.million,
+    **guarantees_counts.FIGURES,
+    **policies.FIGURES,
 }
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from mantlet.case import queries, queue
 from mantlet.case.case import Case, open_case
-from mantlet.case.decisions import Decision, Said, Seen, decide, decide_many, exposed, hidden, undo
+from mantlet.case.decisions import Decision, Said, Seen, decide, decide_many, undo
+from mantlet.case.exposure import exposed, hidden
 from mantlet.case.verify import verify_record
 from mantlet.errors import UsageError
 from mantlet.governance import keys, ledger

@@ -13,12 +13,12 @@ from cases import Picture, add, flipped
 
 from mantlet.case import queries, queue
 from mantlet.case.case import Case, create_or_open
-from mantlet.case.decisions import Seen, decide, undo
+from mantlet.case.decisions import Said, Seen, decide, decide_many, undo
 from mantlet.case.matching import match
 from mantlet.case.scan import Scan
 from mantlet.errors import UsageError
 from mantlet.governance import keys
-from mantlet.grading import scheme
+from mantlet.grading import queueing, scheme
 from mantlet.known.records import Record
 from mantlet.known.sets import Sets
 from mantlet.types import Absent, Address, Containment, Reason, Recovery, Rows, Step, Unread
@@ -74,6 +74,11 @@ class Drawn:
         everything = sorted({item["sha256"] for item in queries.items(self.case)})
         for sha256 in self.source.sample(everything, 25):
             decide(self.case, self.source.choice(actors), STAND_IN, sha256, self.source.choice(CODES), Seen())
+        for basis in ("known", "propagated"):
+            some = self.source.sample(everything, 8)
+            source = {"from": basis}
+            said = [Said(sha256, self.source.choice(CODES), basis=basis, source=source) for sha256 in some]
+            decide_many(self.case, keys.actor("DC Three"), STAND_IN, said)
         for _ in range(5):
             undo(self.case, self.source.choice(actors))
 
@@ -96,7 +101,8 @@ def category(item: dict[str, Any]) -> str:
     exact = {each["status"] for each in item["known"] if each["how"] not in queries.NEAR}
     near = {each["status"] for each in item["known"] if each["how"] in queries.NEAR}
     if item["grade"]:
-        return str(item["grade"])
+        carried = {"viewed": "", "known": ", known, unseen", "propagated": ", provisional: propagated"}
+        return str(item["grade"]) + carried[item["basis"]]
     if "notable" in exact:
         return "ungraded, known notable"
     if "notable" in near:
@@ -120,6 +126,20 @@ def test_the_matrix_counts_what_the_items_are(graded: Drawn) -> None:
         (*cell, len(set(found)), len(found)) for cell, found in totals.items()
     )
     assert len({name for name, _ in totals}) > 4, "there is something to count"
+
+
+def test_grades_that_were_carried_over_are_counted_apart_and_say_from_where(graded: Drawn) -> None:
+    items = list(queries.items(graded.case))
+    bases = Counter(item["basis"] for item in {each["sha256"]: each for each in items}.values() if item["grade"])
+    assert min(bases.values()) > 0 < len(bases) == 3
+    told = queries.graded_by(graded.case)
+    assert Counter({each: sum(row["contents"] for row in told if row["basis"] == each) for each in bases}) == bases
+    assert {row["by"] for row in told if row["basis"] != "viewed"} == {"DC Three"}
+    for item in items:
+        carried = item["grade"] and item["basis"] != "viewed"
+        assert item["source"] == ({"from": item["basis"]} if carried else None)
+    names = {row["category"] for row in queries.matrix(graded.case)["totals"]}
+    assert {name.partition(", ")[2] for name in names} >= {"", "known, unseen", "provisional: propagated"}
 
 
 def test_the_tally_counts_what_the_items_are(graded: Drawn) -> None:
@@ -217,9 +237,16 @@ def strength(item: dict[str, Any]) -> int:
     return min(ranks, default=2)
 
 
+def is_checked(case: Case, item: dict[str, Any]) -> bool:
+    """Whether its grade is provisional and one of those that a person is to check."""
+    lot = queueing.lot(queue.seed(case), bytes.fromhex(item["sha256"]))
+    return bool(item["basis"] == "propagated" and queueing.is_drawn(lot))
+
+
 def test_the_queue_has_the_known_first_and_look_alikes_together(graded: Drawn) -> None:
     contents = {item["sha256"]: item for item in queries.items(graded.case)}
-    strongest: dict[str, int] = {}
+    check = {sha256 for sha256, item in contents.items() if is_checked(graded.case, item)}
+    strongest: dict[str, float] = dict.fromkeys((contents[sha256]["stack"] for sha256 in check), 0.5)
     for item in contents.values():
         if item["known"]:
             strongest[item["stack"]] = min(strength(item), strongest.get(item["stack"], 3))
@@ -227,7 +254,7 @@ def test_the_queue_has_the_known_first_and_look_alikes_together(graded: Drawn) -
         contents, key=lambda sha256: (strongest.get(contents[sha256]["stack"], 2), contents[sha256]["stack"], sha256)
     )
     assert [row["sha256"] for row in queue.read(graded.case, "", 1000, ungraded_only=False)] == wanted
-    ungraded = [sha256 for sha256 in wanted if contents[sha256]["grade"] is None]
+    ungraded = [sha256 for sha256 in wanted if contents[sha256]["grade"] is None or sha256 in check]
     assert [row["sha256"] for row in queue.read(graded.case, "", 1000, ungraded_only=True)] == ungraded
 
 
@@ -239,8 +266,10 @@ def test_a_row_of_the_queue_says_what_its_items_say(graded: Drawn) -> None:
         copies = items[row["sha256"]]
         assert row["copies"] == len(copies)
         assert row["recovery"] == Counter(item["recovery"] for item in copies)
-        for field in ("kind", "mime", "grade", "basis", "graded_by", "name", "address", "known", "stack", "duration"):
+        for field in ("kind", "mime", "name", "address", "known", "stack", "duration"):
             assert row[field] == copies[0][field], field
+        for field in ("grade", "basis", "graded_by"):
+            assert row[field] == (None if is_checked(graded.case, copies[0]) else copies[0][field]), field
         assert queue.place_in_queue(graded.case, row["sha256"]) == row["place"]
         assert {str(address) for address in queries.addresses(graded.case, row["sha256"])} == {
             item["address"] for item in copies

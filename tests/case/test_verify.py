@@ -14,7 +14,8 @@ import pytest
 from cases import Picture, add, flipped
 
 from mantlet.case.case import Case, Exhibit, add_exhibit, open_case
-from mantlet.case.decisions import Seen, decide, exposed, undo
+from mantlet.case.decisions import Seen, decide, undo
+from mantlet.case.exposure import exposed
 from mantlet.case.matching import match
 from mantlet.case.scan import Scan
 from mantlet.case.schema import SCANNED

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from mantlet.case.case import Exhibit, add_exhibit, create_or_open
-from mantlet.case.decisions import Seen, decide, exposed
+from mantlet.case.decisions import Seen, decide
+from mantlet.case.exposure import exposed
 from mantlet.case.scan import Scan
 from mantlet.governance import keys, ledger
 from mantlet.grading import scheme

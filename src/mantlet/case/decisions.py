@@ -8,7 +8,7 @@ step further back.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -79,26 +79,37 @@ def decide_many(case: Case, actor: Actor, scheme: Scheme, said: Sequence[Said]) 
     if not said:
         return []
     with case.change(actor) as change:
-        return [
-            _store(
-                change,
-                _Words(
-                    scheme.name,
-                    scheme.version,
-                    each.sha256,
-                    each.grade,
-                    each.note,
-                    each.basis,
-                    msgspec.json.encode(each.source).decode() if each.source else None,
-                ),
-                each.seen,
-            )
-            for each in said
-        ]
+        return [_store(change, _words(scheme, each), each.seen) for each in said]
+
+
+def carry_over(change: Change, scheme: Scheme, gone: Iterable[str], said: Iterable[Said]) -> tuple[int, int]:
+    """Within a transaction, takes back what was carried over to the contents `gone`, then stores others of `said`; how
+    many it gave, and how many it took back. What a person graded by a look, it leaves as it is."""
+
+    def stands(sha256: str) -> sqlite3.Row | None:
+        found: sqlite3.Row | None = change.tx.execute(
+            "SELECT s.* FROM decision d JOIN decision s ON s.id = coalesce(d.restores, d.id) "
+            "WHERE d.sha256 = ? ORDER BY d.id DESC LIMIT 1",
+            (sha256,),
+        ).fetchone()
+        return found if found is not None and found["grade"] is not None else None
+
+    given, back = 0, 0
+    for sha256 in gone:
+        row = stands(sha256)
+        if row is not None and row["basis"] != "viewed":
+            _store(change, _Words(row["scheme"], row["scheme_version"], sha256), Seen(), row["id"])
+            back += 1
+    for each in said:
+        row = stands(each.sha256)
+        if row is None or row["basis"] != "viewed":
+            _store(change, _words(scheme, each), each.seen)
+            given += 1
+    return given, back
 
 
 def undo(case: Case, actor: Actor) -> Decision | None:
-    """Takes back the actor's last decision that is not undone and still stands on its content.
+    """Takes back the actor's last grade by a look that is not undone and still stands on its content.
 
     None where there is nothing left to take back.
     """
@@ -106,7 +117,7 @@ def undo(case: Case, actor: Actor) -> Decision | None:
         with case.change(actor) as change:
             last = change.tx.execute(
                 """
-                SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL
+                SELECT d.* FROM decision d WHERE d.actor = ? AND d.undoes IS NULL AND d.basis = 'viewed'
                 AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = d.id) AND NOT EXISTS
                 (SELECT 1 FROM decision o WHERE o.sha256 = d.sha256 AND o.id > d.id AND o.actor != d.actor
                     AND o.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM decision u WHERE u.undoes = o.id))
@@ -148,6 +159,11 @@ class _Words(msgspec.Struct, frozen=True):
     source: str | None = None
 
 
+def _words(scheme: Scheme, said: Said) -> _Words:
+    source = msgspec.json.encode(said.source).decode() if said.source else None
+    return _Words(scheme.name, scheme.version, said.sha256, said.grade, said.note, said.basis, source)
+
+
 def _store(
     change: Change, said: _Words, seen: Seen, undoes: int | None = None, restored: sqlite3.Row | None = None
 ) -> Decision:
@@ -163,18 +179,6 @@ def _store(
     by = change.actor.name
     graded_by = restored["actor"] if restored else by if said.grade else None
     return Decision(row["id"], said.sha256, said.grade, said.basis, by, held["at"], undoes, restores, graded_by)
-
-
-def exposed(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
-    """Records that a content was shown, in the exposure chain."""
-    with case.change(actor) as change:
-        change.record("shown", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")
-
-
-def hidden(case: Case, actor: Actor, sha256: str, seen: Seen) -> None:
-    """Records that a content that was shown is hidden again, after how many milliseconds, in the exposure chain."""
-    with case.change(actor) as change:
-        change.record("hidden", {"sha256": sha256, **msgspec.to_builtins(seen)}, chain="exposure")
 
 
 def viewed_grades(case: Case, scheme: str) -> Iterator[dict[str, Any]]:

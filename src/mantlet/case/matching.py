@@ -10,9 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from mantlet import settings
+from mantlet.case import queue, stacks
 from mantlet.case.case import Case, Change
 from mantlet.fingerprint import FORMS
 from mantlet.known.lookup import Look, LookUp
@@ -95,7 +94,7 @@ def looks_of(case: Case, sha256: str) -> list[Look]:
 
 
 def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda _: None) -> dict[str, int]:
-    """Matches every content not yet matched with these very sets, and rebuilds the stacks.
+    """Matches every content not yet matched with these very sets, rebuilds the stacks and brings the queue into order.
 
     Stored only where it changes something, so that a second run leaves the case as it is.
     """
@@ -112,7 +111,8 @@ def match(case: Case, matcher: Matcher, progress: Callable[[int], None] = lambda
             change.record("matched", {"contents": len(chunk), "sets": sets, "conventions": matcher.conventions})
         progress(len(chunk))
     _note_sets(case, matcher)
-    _stack(case)
+    stacks.rebuild(case)
+    queue.arrange(case)
     counted = case.reader.execute(
         "SELECT status, how NOT IN ('pdq', 'frames') AS exact, count(DISTINCT sha256) FROM match "
         "WHERE set_name IN (SELECT value FROM json_each(?)) GROUP BY 1, 2",
@@ -180,24 +180,3 @@ def has_frames(case: Case) -> bool:
     """Whether any clip has key frames to compare."""
     query = "SELECT 1 FROM finding WHERE name = 'frames' AND value NOT NULL LIMIT 1"
     return case.reader.execute(query).fetchone() is not None
-
-
-def _stack(case: Case) -> None:
-    """Groups contents that look the same; a stack is named by the content in it that sorts first."""
-    rows = case.reader.execute(
-        "SELECT sha256, value FROM finding WHERE name = 'pdq' AND value NOT NULL ORDER BY sha256"
-    ).fetchall()
-    hashes = np.frombuffer(b"".join(bytes.fromhex(json.loads(row["value"])) for row in rows), dtype=np.uint8)
-    from mantlet.grading.stacks import stacks  # its compiler takes a third of a second to load
-
-    firsts = stacks(hashes.reshape(-1, 32), settings.PDQ_DISTANCE)
-    new = {row["sha256"]: rows[first]["sha256"] for row, first in zip(rows, firsts, strict=True)}
-    old = dict(case.reader.execute("SELECT sha256, stack FROM stack").fetchall())
-    if new == old:
-        return
-    with case.change() as change:
-        change.tx.execute("DELETE FROM stack")
-        change.tx.executemany("INSERT INTO stack VALUES (?, ?)", new.items())
-        change.record(
-            "stacked", {"contents": len(new), "stacks": len(set(new.values())), "distance": settings.PDQ_DISTANCE}
-        )

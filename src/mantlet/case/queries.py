@@ -18,10 +18,14 @@ NEAR: Final = ("pdq", "frames")
 
 UNGRADED: Final = "ungraded"
 
-# How a content that no person has graded is counted: by the strongest thing known of it.
-_CATEGORY: Final = """
+CARRIED: Final = {"known": ", known, unseen", "propagated": ", provisional: propagated"}
+"""What is said behind a grade that was carried over, by its basis, so that it is not taken for one by a person."""
+
+# How a content is counted: by its grade; where nothing is graded, by the strongest thing known of it.
+_CATEGORY: Final = f"""
     CASE
-        WHEN s.grade IS NOT NULL THEN s.grade
+        WHEN s.grade IS NOT NULL THEN s.grade || CASE s.basis
+            WHEN 'known' THEN '{CARRIED["known"]}' WHEN 'propagated' THEN '{CARRIED["propagated"]}' ELSE '' END
         WHEN k.exact_notable THEN 'ungraded, known notable'
         WHEN k.near_notable THEN 'ungraded, looks like notable'
         WHEN k.exact_benign THEN 'ungraded, known benign'
@@ -108,7 +112,8 @@ def items(case: Case, terms: Sequence[str] = (), by: str | None = None) -> Itera
     rows = case.reader.execute(
         f"""
         WITH current AS (SELECT value AS settings FROM json_each(?))
-        SELECT i.*, c.md5, c.sha1, c.kind, c.mime, coalesce(t.stack, i.sha256) AS stack, s.grade, s.basis, s.actor
+        SELECT i.*, c.md5, c.sha1, c.kind, c.mime, coalesce(t.stack, i.sha256) AS stack, s.grade, s.basis, s.actor,
+            s.source
         FROM item i JOIN content c USING (sha256) LEFT JOIN stack t USING (sha256) LEFT JOIN standing s USING (sha256)
         WHERE {condition} ORDER BY {order}
         """,  # noqa: S608 - `where` puts in only names from its own tables
@@ -154,6 +159,7 @@ def _item(case: Case, row: Any, models: dict[str, list[str]]) -> dict[str, Any]:
         "grade": row["grade"],
         "basis": row["basis"] if row["grade"] else None,
         "graded_by": row["actor"] if row["grade"] else None,
+        "source": json.loads(row["source"]) if row["grade"] and row["source"] else None,
         "absent": absent | silent,
     }
 
@@ -314,6 +320,15 @@ def tally(case: Case) -> dict[str, int]:
         ).fetchone()[0],
         "unread": read("SELECT count(*) FROM unread").fetchone()[0],
     }
+
+
+def graded_by(case: Case) -> list[dict[str, Any]]:
+    """How the grades that stand came about: contents, by basis and by who gave or carried over the grade."""
+    rows = case.reader.execute(
+        'SELECT basis, actor AS "by", count(*) AS contents FROM standing WHERE grade NOT NULL GROUP BY 1, 2 '
+        "ORDER BY basis != 'viewed', 1, 2"
+    )
+    return [dict(row) for row in rows]
 
 
 def has_content(case: Case, sha256: str) -> bool:

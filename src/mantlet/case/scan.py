@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from mantlet.case import queue
 from mantlet.case.case import Case, Change
 from mantlet.case.schema import SCANNED
 from mantlet.governance import merkle
@@ -123,6 +124,7 @@ class Scan:
             change.tx.executemany("UPDATE node SET payload = NULL WHERE key = ?", ((key,) for key in done))
             change.record("scan batch", {"rows": len(leaves), "root": merkle.root(sorted(leaves)), "nodes": len(done)})
             known = self._matcher(change, rows.contents, rows.findings) if self._matcher and rows.contents else 0
+            queue.extend(self._case, change, (content.sha256 for content in rows.contents))
         self.known += known
         self._rows, self._done, self._blamed = Rows(), [], []
         for key in (*done, *(node.key for node in blamed)):

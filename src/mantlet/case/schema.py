@@ -101,11 +101,10 @@ CREATE TRIGGER marking_is_kept BEFORE DELETE ON marking BEGIN SELECT RAISE(ABORT
 CREATE TRIGGER marking_is_final BEFORE UPDATE ON marking BEGIN SELECT RAISE(ABORT, 'marks are append-only'); END;
 """
 _STACKS: Final = """
-CREATE TABLE alike (  -- derived: the joins that hold the stacks together, each with its reason
-    sha256 TEXT NOT NULL, other TEXT NOT NULL, how TEXT NOT NULL, view TEXT NOT NULL, distance INTEGER NOT NULL,
+CREATE TABLE alike (  -- derived: the joins that hold the stacks together, without a circle; `view`: of `sha256`
+    sha256 TEXT NOT NULL, other TEXT NOT NULL, how TEXT NOT NULL, view TEXT, distance INTEGER,  -- NULL: by a person
     PRIMARY KEY (sha256, other)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX alike_other ON alike (other);
 CREATE INDEX stack_members ON stack (stack);
 CREATE TABLE stacking (  -- what people split and joined; append-only. `contents`: JSON list of SHA-256
     id INTEGER PRIMARY KEY, act TEXT NOT NULL CHECK (act IN ('split', 'join')), contents TEXT NOT NULL,
@@ -115,10 +114,36 @@ CREATE TRIGGER stacking_is_kept BEFORE DELETE ON stacking BEGIN SELECT RAISE(ABO
 CREATE TRIGGER stacking_is_final BEFORE UPDATE ON stacking BEGIN SELECT RAISE(ABORT, 'splits are append-only'); END;
 """
 _QUEUE: Final = """
-CREATE TABLE queue (  -- derived: the order in which contents are seen, stacks together
-    sha256 TEXT PRIMARY KEY, stack TEXT NOT NULL, place TEXT NOT NULL
+CREATE TABLE queue (  -- derived: the order in which contents are seen, stacks together, and what is still to be seen
+    sha256 TEXT PRIMARY KEY, stack TEXT NOT NULL, place TEXT NOT NULL,
+    state INTEGER NOT NULL,  -- 1: to be seen; 2: graded by a look; 0: neither
+    lot INTEGER              -- 0 to 999,999, by the seed of the case; NULL: not drawn yet
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX queue_place ON queue (place);
+CREATE INDEX queue_to_see ON queue (place, stack) WHERE state = 1;
+CREATE INDEX queue_seen ON queue (lot) WHERE state = 2;
+CREATE TABLE unsettled (  -- derived: what could take over grades that disagree, so that a person decides
+    sha256 TEXT PRIMARY KEY, why TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER decision_in_queue AFTER INSERT ON decision BEGIN
+    UPDATE queue SET state = CASE
+        WHEN new.grade IS NULL THEN 1 WHEN new.basis = 'viewed' THEN 2
+        ELSE new.basis = 'propagated' AND coalesce(lot, 1000000) < 50000 END  -- one in twenty is checked by a person
+    WHERE sha256 = new.sha256;
+END;
+INSERT INTO queue  -- of cases from before: until the next match brings them into their order
+    SELECT sha256, stack, rank || ' 99999999 ' || stack || ' ' || sha256,
+        CASE WHEN grade IS NULL THEN 1 ELSE 2 * (basis = 'viewed') END, NULL
+    FROM (
+        SELECT c.sha256, coalesce(t.stack, c.sha256) AS stack, coalesce(k.rank, 4) AS rank, s.grade, s.basis
+        FROM content c LEFT JOIN stack t USING (sha256) LEFT JOIN standing s USING (sha256) LEFT JOIN (
+            SELECT coalesce(t.stack, m.sha256) AS stack, min(
+                CASE WHEN how IN ('pdq', 'frames') THEN iif(status = 'notable', 3, 4)
+                ELSE CASE status WHEN 'notable' THEN 1 WHEN 'benign' THEN 5 ELSE 4 END END
+            ) AS rank
+            FROM match m LEFT JOIN stack t USING (sha256) GROUP BY 1
+        ) k ON k.stack = coalesce(t.stack, c.sha256)
+    );
 CREATE TABLE lease (stack TEXT PRIMARY KEY, actor TEXT NOT NULL, until TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 _POPULATIONS: Final = """

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from mantlet.case import vectors
+from mantlet.case import certificates, marks, vectors
 from mantlet.case.case import Case, Exhibit
 from mantlet.case.scan import leaf
 from mantlet.case.schema import MIGRATIONS, SCANNED
@@ -27,6 +27,7 @@ from mantlet.types import Reason
 PROVES: Final = (
     "No ledger entry was changed, removed from the middle or reordered since its head was signed.",
     "Every item, content, finding and unread place is as the scan stored it, and every decision as it was made.",
+    "Each certificate follows from the grades before it, and its population was fixed before its order was drawn.",
     "The case answers by the tables and views that this Mantlet makes, not by ones put in their place.",
 )
 DOES_NOT_PROVE: Final = (
@@ -51,6 +52,9 @@ def verify_record(case: Case) -> list[ledger.Head]:
     5. Each decision is as its ledger entry says, in the order of the ledger, and no decision entry lacks its row.
     6. The exhibits are those that were added, each where it was last moved to.
     7. Each embedding is the one whose digest its finding holds, in the files that are compared by too.
+    8. Each population holds what the case held when it was frozen, in the order of its seed, and each certificate is
+       what the decisions before it give when it is computed again.
+    9. What is marked beside the grades is as the ledger entries say.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
@@ -64,6 +68,8 @@ def verify_record(case: Case) -> list[ledger.Head]:
     _check_decisions(case)  # 5
     _check_exhibits(case)  # 6
     _check_vectors(case)  # 7
+    certificates.check(case)  # 8
+    marks.check(case)  # 9
     return heads
 
 

@@ -8,23 +8,32 @@ import typer
 
 from mantlet import __version__
 from mantlet.cli import (
+    carry,
+    certify,
     demo,
     exhibit,
     export,
+    exposure,
+    import_,
     key,
     known,
+    mark,
     match,
     model,
+    policy,
     recognise,
     report,
     review,
     scan,
+    scheme,
     show,
     similar,
+    stack,
     triage,
     verify,
 )
 from mantlet.cli import list as list_
+from mantlet.cli import next as next_
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,10 +68,19 @@ app.command()(show.show)
 app.command("list")(list_.list_items)
 app.command()(exhibit.exhibit)
 app.command()(similar.similar)
+app.command()(stack.stack)
 app.add_typer(known.app, name="known")
 app.add_typer(model.app, name="model")
 app.add_typer(key.app, name="key")
+app.command()(scheme.scheme)
+app.command()(policy.policy)
+app.command()(carry.carry)
+app.command("next")(next_.next_stack)
 app.command()(review.review)
+app.command("import")(import_.import_table)
+app.command()(mark.mark)
+app.command()(certify.certify)
+app.command()(exposure.exposure)
 app.command()(report.report)
 app.command()(export.export)
 app.command()(verify.verify)

@@ -35,7 +35,7 @@ def list_items(
         cells = (
             item["recovery"],
             item["kind"],
-            item["grade"] or "-",
+            f"{item['grade']}{queries.CARRIED.get(item['basis'], '')}" if item["grade"] else "-",
             known or "-",
             _best(item["scores"], by),
             item["sha256"][:16],

@@ -40,7 +40,7 @@ def review(
     who = keys.actor(actor)
     opened = open_case(case, who)
     log_to(case)
-    chosen = schemes.load(_scheme(opened, scheme))
+    chosen = schemes.load(scheme_of(opened, scheme))
     listener = bind(port)
     tiles = Tiles(opened)
     try:
@@ -59,7 +59,7 @@ def review(
     say(f"The page is closed. Graded: {counts['graded']:,} of {counts['contents']:,} distinct.")
 
 
-def _scheme(case: Case, wanted: str | None) -> str:
+def scheme_of(case: Case, wanted: str | None) -> str:
     """The scheme that the case's grades are of: those of two schemes cannot be counted together."""
     used = queries.scheme_in_use(case)
     if used and wanted not in (None, used):

@@ -3,11 +3,10 @@ measure by."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -17,15 +16,15 @@ from mantlet import settings
 from mantlet.case import recognition
 from mantlet.case.case import Case
 from mantlet.engine import recognise
-from mantlet.errors import UsageError, plain
+from mantlet.errors import UsageError
 from mantlet.recognise.bundle import Bundle
 from mantlet.recognise.manifest import LONGEST_LABEL
 from mantlet.recognise.models import Known
+from mantlet.store.tables import Table
 from mantlet.types import Kind
 
 NONE: Final = "none of these"
 """The label of what people looked at and gave none of the labels: what tells a model what to leave alone."""
-_MOST: Final = 20_000_000
 Progress = Callable[[int, int], None]
 
 
@@ -102,42 +101,20 @@ def tabled(cases: Sequence[Case], table: Path) -> Examples:
     return Examples(distinct, "", {label: (label,) for label in labels}, len(said) - len(distinct))
 
 
-def _read(table: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     said: dict[str, str] = {}
     against: list[str] = []
-    if not table.is_file():
-        raise UsageError(f"{table} is not a file: give a CSV table with the columns sha256,label.")
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or not {"sha256", "label"} <= set(reader.fieldnames):
-                raise UsageError(f"The first line of {table} must name its columns, sha256,label, with commas between.")
-            for number, row in enumerate(reader, start=2):
-                if number > _MOST:
-                    raise UsageError(f"{table} has more than {_MOST:,} rows.")
-                sha256, label = _row(table, number, row)
-                if said.setdefault(sha256, label) != label:
-                    against.append(sha256)
-    except UnicodeDecodeError:
-        raise UsageError(f"{table} is not in UTF-8; save it so, as CSV with commas.") from None
-    except (OSError, csv.Error) as error:
-        raise UsageError(f"{table} cannot be read: {plain(error)}.") from None
+    table = Table(path, ("sha256", "label"))
+    for row in table:
+        sha256, label = table.sha256(row), row.cells["label"]
+        if len(label) > LONGEST_LABEL or not label.isprintable():
+            raise table.wrong(row.line, f"a label has at most {LONGEST_LABEL} characters, on one line")
+        if said.setdefault(sha256, label or NONE) != (label or NONE):
+            against.append(sha256)
     if not said:
-        raise UsageError(f"{table} holds no row: it needs the columns sha256,label and a row for each picture.")
+        raise UsageError(f"{path} holds no row: it needs the columns sha256,label and a row for each picture.")
     _refuse_contradictions(against)
     return said
-
-
-def _row(table: Path, number: int, row: dict[str, Any]) -> tuple[str, str]:
-    sha256, label = row.get("sha256"), row.get("label")
-    if sha256 is None or label is None:
-        raise UsageError(f"Row {number} of {table} lacks one of the columns sha256,label.")
-    sha256, label = sha256.strip().lower(), label.strip()
-    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-        raise UsageError(f"Row {number} of {table}: '{sha256[:70]}' is no SHA-256.")
-    if len(label) > LONGEST_LABEL or not label.isprintable():
-        raise UsageError(f"Row {number} of {table}: a label has at most {LONGEST_LABEL} characters, on one line.")
-    return sha256, label or NONE
 
 
 def _once(rows: Sequence[Example]) -> tuple[Example, ...]:
@@ -187,7 +164,7 @@ def fresh(cases: Sequence[Case], rows: Sequence[Example], known: Known) -> list[
     return [row for row in rows if row.sha256 not in known.contents and row.sha256 not in near]
 
 
-def _connected(pdq: Sequence[bytes]) -> NDArray[np.int64]:
+def _connected(pdq: Sequence[bytes]) -> NDArray[np.int32]:
     """For each the first that it is connected to, by hashes that are near each other."""
     from mantlet.grading.stacks import stacks as connected  # its compiler takes a third of a second to load
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantlet import settings
-from mantlet.case import recognition
+from mantlet.case import queue, recognition
 from mantlet.case.case import Case
 from mantlet.case.scan import Scan
 from mantlet.case.vectors import vectors
@@ -158,6 +158,7 @@ def recognise(
     if bundle.head:
         with only_scan(case):
             _score(case, bundle)
+    queue.arrange(case)
     return Recognised(total, **recognition.answers(case, states), out_of_reach=away)
 
 

@@ -6,14 +6,16 @@ One file without scripts or outside references, so that it can be disclosed, pri
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mantlet import __version__
-from mantlet.case import matching, queries, recognition
+from mantlet.case import allowed, certificates, exposure, matching, populations, queries, recognition
 from mantlet.case.case import Case, refuse_output
+from mantlet.case.populations import Frozen
 from mantlet.governance import ledger
 from mantlet.grading import scheme
-from mantlet.report import page
+from mantlet.grading.exposure import SPARED
+from mantlet.report import certificate, page
 
 _UNREAD_PLACES = 500
 
@@ -49,6 +51,9 @@ def facts(case: Case) -> dict[str, Any]:
         "models": recognition.summary(case),
         "schemes": [_scheme(*row) for row in schemes],
         "tally": queries.tally(case),
+        "graded": _graded(case),
+        "certificates": [_certificate(case, since) for since in populations.frozen(case)],
+        "suffices": certificate.SUFFICES,
         "sets": matching.sets_used(case),
         "known": queries.known_summary(case),
         "findings": queries.findings_used(case),
@@ -57,6 +62,36 @@ def facts(case: Case) -> dict[str, Any]:
         "unread_places": places[:_UNREAD_PLACES],
         "more_unread": len(places) > _UNREAD_PLACES,
     }
+
+
+_BASES: Final = {
+    "viewed": "given by a person who looked at it",
+    "known": "carried over from a trusted set, unseen",
+    "propagated": "provisional: carried over from a near copy, unseen",
+}
+
+
+def _graded(case: Case) -> dict[str, Any]:
+    """How the grades came about: whose they are, what was spared, how much was seen, and what is allowed unseen."""
+    shown = exposure.everybody(case, certificates.spoken_for(case))
+    avoided, steps = shown["avoided"], allowed.in_force(case)
+    return {
+        "grades": [{**row, "basis": _BASES.get(row["basis"], row["basis"])} for row in queries.graded_by(case)],
+        "spared": [(what, getattr(avoided, name)) for name, what in SPARED.items()],
+        "avoided": avoided,
+        "looks": [(how, total) for how, total in shown["total"].items() if total.clear or total.veiled],
+        "withheld": shown["withheld"],
+        "steps": [allowed.STEPS[step] for step in steps.steps],
+        "authority": steps.authority,
+        "reason": steps.reason,
+    }
+
+
+def _certificate(case: Case, since: Frozen) -> list[str]:
+    """What is stated of a population now, in plain words, and under which digest and seed."""
+    told = certificates.certificate(case, since)
+    drawn = f"Population {since.digest}, seed {since.seed}."
+    return [certificate.named(told), *certificate.sentences(told), drawn]
 
 
 def _scheme(name: str, version: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mantlet.case import decisions, queries, queue
+from mantlet.case import carry, exposure, opinions, queries, queue
 from mantlet.case.case import Case
 from mantlet.case.decisions import Seen
 from mantlet.errors import MantletError, UsageError
@@ -29,7 +29,7 @@ _BEFORE: Final = 12
 """How many of them come before the one that a page is opened at."""
 
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
-_Place = Annotated[str, msgspec.Meta(pattern=r"^([0-3] [0-9a-f]{64} [0-9a-f]{64})?\Z")]
+_Place = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{1,64}( [0-9a-f]{1,64}){2,3})?\Z")]
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,8 +76,10 @@ class Api:
         return _json({"rows": [{**row, "words": words(row)} for row in self._page(ask)]})
 
     def _page(self, ask: Ask) -> list[dict[str, Any]]:
+        again = opinions.wanted(self._case, self._actor)
+
         def part(place: str, most: int, seek: Literal["after", "from", "before"]) -> list[dict[str, Any]]:
-            return queue.read(self._case, place, most, ungraded_only=ask.ungraded, seek=seek)
+            return queue.read(self._case, place, most, ungraded_only=ask.ungraded, seek=seek, again=again)
 
         if ask.end == "last" or ask.before:
             return part(ask.before or "~", PAGE, "before")
@@ -86,7 +88,7 @@ class Api:
         if ask.around:
             place = queue.place_in_queue(self._case, ask.around)
         else:
-            ungraded = queue.read(self._case, "", 1, ungraded_only=True)
+            ungraded = queue.read(self._case, "", 1, ungraded_only=True, again=again)
             place = ungraded[0]["place"] if ungraded else ""
         if place is None:
             raise UsageError("There is no such content in this case.")
@@ -102,22 +104,22 @@ class Api:
         sha256 = self._sha256(request)
         drawn = self._tiles.clear(sha256)
         if drawn.absent is None:
-            decisions.exposed(self._case, self._actor, sha256, Seen(LOOK_SIDE, clear=True))
+            exposure.exposed(self._case, self._actor, sha256, Seen(LOOK_SIDE, clear=True))
         return _picture(drawn)
 
     def hidden(self, said: Hidden) -> Response:
         self._check(said.sha256)
         seen = Seen(said.side, clear=True, milliseconds=said.milliseconds)
-        decisions.hidden(self._case, self._actor, said.sha256, seen)
+        exposure.hidden(self._case, self._actor, said.sha256, seen)
         return _json({})
 
     def grade(self, said: Grading) -> Response:
-        decision = decisions.decide(self._case, self._actor, self._scheme, said.sha256, said.grade, said.seen)
-        return _json(decision)
+        seen = {said.sha256: said.seen}
+        return _json(carry.decide_stack(self._case, self._actor, self._scheme, said.grade, seen)[0])
 
     def undo(self, _: Nothing) -> Response:
         """The content that has its former grade back, or null: nothing of this actor's is left to take back."""
-        return _json({"undone": decisions.undo(self._case, self._actor)})
+        return _json({"undone": carry.undo(self._case, self._actor, self._scheme)})
 
     def progress(self, _: Request) -> Response:
         return _json(

@@ -58,7 +58,8 @@ function showSelected(row) {
   for (const id of ["state", "where", "copies", "damage"]) put(id, words[id] ?? "");
   put("name", row?.name ?? "");
   at("selected").querySelector("dl").hidden = !row;
-  const by = row?.grade && row.graded_by ? `, by ${row.graded_by}` : "";
+  const unseen = { known: ", known, unseen", propagated: ", provisional: propagated" }[row?.basis];
+  const by = row?.grade && row.graded_by ? (unseen ?? `, by ${row.graded_by}`) : "";
   put("graded", row ? `${grades.get(row.grade)?.label ?? row.grade ?? "not yet"}${by}` : "");
 }
 
@@ -162,15 +163,15 @@ async function nextUngraded() {
 async function grade(code) {
   look.close(); // so that this look counts as seen
   const row = grid.row;
-  const before = { grade: row.grade, graded_by: row.graded_by };
+  const before = { grade: row.grade, basis: row.basis, graded_by: row.graded_by };
   const seen = look.seen(row) ?? { side: grid.side, clear: false, milliseconds: 0 };
   unsaved.set(row.sha256, code);
-  mark(row.sha256, { grade: code, graded_by: null, refused: "" });
+  mark(row.sha256, { grade: code, basis: null, graded_by: null, refused: "" });
   outbox.post("/api/grade", { sha256: row.sha256, grade: code, seen }).then(
     (decision) => {
       refused.delete(row.sha256);
       if (!before.grade) showCounts(1);
-      settle(row.sha256, code, { graded_by: decision.actor });
+      settle(row.sha256, code, { basis: decision.basis, graded_by: decision.actor });
     },
     (error) => {
       refused.set(row.sha256, error.message);
@@ -202,7 +203,7 @@ async function undo() {
   if (!undone) return tell("Nothing of yours is left to undo.");
   if (!undone.grade) showCounts(-1);
   if (grid.find(undone.sha256) < 0) await goTo(undone.sha256);
-  mark(undone.sha256, { grade: undone.grade, graded_by: undone.graded_by });
+  mark(undone.sha256, { grade: undone.grade, basis: undone.basis, graded_by: undone.graded_by });
   if (grid.find(undone.sha256) < 0) return tell("Undone: its former grade stands again.");
   return grid.select(grid.find(undone.sha256));
 }
