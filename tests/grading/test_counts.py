@@ -177,12 +177,29 @@ def test_claims_that_are_all_wrong_or_all_right_are_told_so() -> None:
     assert found["boat", Kind.STILL].at_least == 42
 
 
+def test_a_pile_seen_whole_still_limits_what_is_common() -> None:
+    """Else which pile is the worst would hang on what was seen: the last camera, wrong as all before, tells nothing of
+    the boats."""
+    sequence, graded = counts.order(PILES, PILE_OF, None, marks(6)), truth(6, 1.0)
+    graded[PILE_OF == 1] = NONE
+    boats, cameras = sequence[:25], sequence[30:42]
+    before, after = (
+        certify(sequence, seen(graded, np.concatenate([boats, cameras[:looks]])), at=0.8).bounds[0]
+        for looks in (11, 12)
+    )
+    assert before.at_least == after.at_least < 30
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"confidence": 1.0}, "above 0.5"),
         ({"graded": np.zeros(3, np.int8)}, "one grade"),
+        ({"graded": np.full(SIZE, 2, np.int8)}, "no category that is counted"),
+        ({"graded": np.full(SIZE, -3, np.int8)}, "no category that is counted"),
         ({"categories": ("camera",)}, "count it too"),
+        ({"piles": (*PILES, Pile("camera", Kind.MOVING, 0))}, "leave it out"),
+        ({"piles": ()}, "from 1 to 255"),
         ({"piles": PILES[:-1]}, "do not hold"),
         ({"piles": (*PILES[:-2], PILES[-1], Pile("", Kind.MOVING, 60))}, "one category and kind"),
     ],

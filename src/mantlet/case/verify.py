@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from mantlet.case import certificates, marks, vectors
+from mantlet.case import certificates, marks, stacks, vectors
 from mantlet.case.case import Case, Exhibit
 from mantlet.case.scan import leaf
 from mantlet.case.schema import MIGRATIONS, SCANNED
@@ -54,7 +54,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     7. Each embedding is the one whose digest its finding holds, in the files that are compared by too.
     8. Each population holds what the case held when it was frozen, in the order of its seed, and each certificate is
        what the decisions before it give when it is computed again.
-    9. What is marked beside the grades is as the ledger entries say.
+    9. What is marked beside the grades, and what people split and joined, is as the ledger entries say.
 
     Raises:
         IntegrityError: naming the first thing that is wrong.
@@ -70,6 +70,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
     _check_vectors(case)  # 7
     certificates.check(case)  # 8
     marks.check(case)  # 9
+    stacks.check(case)
     return heads
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mantlet.case import queries
+from mantlet.case import queries, stacks
 from mantlet.case.case import Case, open_case
 from mantlet.cli.output import CaseFolder, Json, print_json, results
 from mantlet.types import Containment
@@ -50,6 +50,8 @@ def print_matrix(case: Case, places: bool = False) -> None:
         table.add_row("none found", "", "", "", "0", "0")
     results.print(table)
     results.print(f"\nGroups of different files that look the same: {matrix['stacks']:,}")
+    if not stacks.finished(case):
+        results.print("Too many are alike for all to be compared, so there may be fewer.")
     unread = [row for row in matrix["unread"] if not queries.read_not_hashed(row)]
     _print_reasons("Read, and not hashed", [row for row in matrix["unread"] if queries.read_not_hashed(row)])
     if unread:

@@ -125,6 +125,8 @@ def certify(
         raise UsageError("The confidence is above 0.5 and below 1, such as 0.99.")
     if len(graded) != len(pile_of):
         raise UsageError("Each content of the population has one grade, or none yet.")
+    if len(graded) and not UNSEEN <= graded.min() <= graded.max() < len(categories):
+        raise UsageError("A grade is of no category that is counted; give each its place among them.")
     unknown = [pile.category for pile in piles if pile.category and pile.category not in categories]
     if unknown:
         raise UsageError(f"'{unknown[0]}' is claimed of a pile and is no category that is counted; count it too.")
@@ -298,6 +300,8 @@ def _bounds(
 def _check(piles: tuple[Pile, ...], pile_of: NDArray[np.uint8]) -> None:
     if not piles or len(piles) > MOST_PILES:
         raise UsageError(f"There are from 1 to {MOST_PILES} piles; count fewer categories.")
+    if min(pile.size for pile in piles) < 1:
+        raise UsageError("A pile is empty; leave it out.")
     if len({(pile.category, pile.kind) for pile in piles}) < len(piles):
         raise UsageError("Two piles are of one category and kind; make them one.")
     if np.bincount(pile_of, minlength=len(piles)).tolist() != [pile.size for pile in piles]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mantlet import __version__
-from mantlet.case import allowed, certificates, exposure, matching, populations, queries, recognition
+from mantlet.case import allowed, certificates, exposure, matching, populations, queries, recognition, stacks
 from mantlet.case.case import Case, refuse_output
 from mantlet.case.populations import Frozen
 from mantlet.governance import ledger
@@ -51,6 +51,7 @@ def facts(case: Case) -> dict[str, Any]:
         "models": recognition.summary(case),
         "schemes": [_scheme(*row) for row in schemes],
         "tally": queries.tally(case),
+        "compared": stacks.finished(case),
         "graded": _graded(case),
         "certificates": [_certificate(case, since) for since in populations.frozen(case)],
         "suffices": certificate.SUFFICES,
