@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from cases import Picture, add, ledger_length
@@ -18,11 +19,12 @@ from mantlet.case.case import Case, open_case
 from mantlet.case.certificates import certificate, more, state, upcoming
 from mantlet.case.decisions import Said, Seen, decide_many, undo
 from mantlet.case.populations import Frozen, freeze, frozen, places_of, plan_of
+from mantlet.case.scan import Scan
 from mantlet.case.verify import verify_record
 from mantlet.errors import IntegrityError, UsageError
 from mantlet.governance import keys, ledger
 from mantlet.grading import counts, missed, population, scheme
-from mantlet.types import Absent, Finding, Reason
+from mantlet.types import Absent, Finding, Reason, Rows
 
 SCHEME = scheme.load("stand-in")
 CLEAR = Seen(640, clear=True, milliseconds=900)
@@ -46,6 +48,14 @@ class Photograph(Picture):
             flagged = [label for label, score in self.scores.items() if score > 0.5]
             found.append(Finding(self.sha256, "scores", 1, "m1", {"scores": self.scores, "flagged": flagged}))
         return found
+
+
+class Unsized(Picture):
+    """A picture of which nothing is known but that it is there."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        return []
 
 
 PICTURES = [Photograph(f"picture {number}") for number in range(60)]
@@ -191,7 +201,13 @@ def test_the_unbroken_beginning_is_the_sample_and_the_rest_lies_beside(case: Cas
     wanted = missed.certify(59, outcomes, confidence=0.95, found_before=1, found_beside=2, looked_beside=2)
     assert (told["looked"], told["found"], told["unseen"]) == (21, 1, 36)
     assert (told["missed_at_most"], told["recall_at_least"]) == (wanted.missed_at_most, wanted.recall_at_least)
-    assert told["looked_at"] == {"clear and large": 21, "clear and small": 0, "out of turn": 2, "not counted": 0}
+    assert told["looked_at"] == {
+        "clear and large": 21,
+        "clear and small": 0,
+        "as an imported table states": 0,
+        "out of turn": 2,
+        "not counted": 0,
+    }
     assert told["void"] == []
     grade(case, one, in_order(since, 21, 22))
     assert certificate(case, since)["looked"] == 24
@@ -221,7 +237,13 @@ def test_all_of_a_picture_that_is_small_counts(case: Case, one: keys.Actor) -> N
     grade(case, one, in_order(since, 0, 1), seen=Seen(48, clear=True))
     grade(case, one, in_order(since, 1, 2), seen=Seen(47, clear=True))
     told = certificate(case, since)
-    assert told["looked_at"] == {"clear and large": 1, "clear and small": 0, "out of turn": 0, "not counted": 1}
+    assert told["looked_at"] == {
+        "clear and large": 1,
+        "clear and small": 0,
+        "as an imported table states": 0,
+        "out of turn": 0,
+        "not counted": 1,
+    }
 
 
 def test_small_looks_count_with_what_a_trial_overlooked(case: Case, one: keys.Actor) -> None:
@@ -230,7 +252,13 @@ def test_small_looks_count_with_what_a_trial_overlooked(case: Case, one: keys.Ac
     grade(case, one, in_order(since, 0, 30), seen=Seen(96, clear=True))
     grade(case, one, in_order(since, 30, 31), seen=Seen(95, clear=True))
     told = certificate(case, since)
-    assert told["looked_at"] == {"clear and large": 0, "clear and small": 30, "out of turn": 0, "not counted": 1}
+    assert told["looked_at"] == {
+        "clear and large": 0,
+        "clear and small": 30,
+        "as an imported table states": 0,
+        "out of turn": 0,
+        "not counted": 1,
+    }
     wanted = missed.certify(60, np.zeros(30, dtype=np.bool_), confidence=0.95, overlooked=(3, 200))
     assert told["missed_at_most"] == wanted.missed_at_most
     verify_record(case)
@@ -648,3 +676,47 @@ def test_claims_that_were_changed_are_found(case: Case, one: keys.Actor, predict
         forge(case, one, since, **columns)
         with pytest.raises(IntegrityError, match="claims something else"):
             verify_record(case)
+
+
+def test_looks_that_a_table_states_are_told_apart(case: Case, one: keys.Actor) -> None:
+    since = freeze(case, one, PLAN)
+    source = {"file": "grades.csv", "line": 2}
+    decide_many(case, one, SCHEME, [Said(since.content(0), "other", CLEAR, source=source)])
+    told = certificate(case, since)
+    assert (told["looked"], told["looked_at"]["as an imported table states"]) == (1, 1)
+    assert told["looked_at"]["clear and large"] == 0
+    assert any("Mantlet did not show" in each for each in told["assumptions"])
+
+
+def test_a_small_look_that_a_trial_calls_weak_settles_nothing_before_the_freeze(case: Case, one: keys.Actor) -> None:
+    small = Seen(96, clear=True, milliseconds=900)
+    decide_many(case, one, SCHEME, [Said(NAMES[0], "other", small), Said(NAMES[1], "boat", small)])
+    since = freeze(case, one, plan_of("missed", SCHEME, 0.95, 96, (100, 200)))
+    assert (since.size, since.found_before) == (len(NAMES) - 1, {"boat": {"still": 1}})
+
+
+def test_a_grade_by_another_version_of_the_scheme_counts_for_nothing(case: Case, one: keys.Actor) -> None:
+    since = freeze(case, one, PLAN)
+    decide_many(case, one, msgspec.structs.replace(SCHEME, version="2"), [Said(since.content(0), "other", CLEAR)])
+    assert certificate(case, since)["looked"] == 0
+
+
+def test_what_a_later_scan_says_of_a_picture_changes_no_certificate(case: Case, one: keys.Actor) -> None:
+    unsized = Unsized("without a size")
+    add(case, [unsized])
+    since = freeze(case, one, PLAN)
+    grade(case, one, [unsized.sha256], seen=Seen(100, clear=True))
+    assert state(case, one, since)["looked_at"]["not counted"] == 1
+    work = Scan(case, None)
+    work.merge(Rows(findings=[Finding(unsized.sha256, "media", 2, "later", {"width": 10, "height": 10})]))
+    work.flush()
+    assert certificate(case, since)["looked_at"]["not counted"] == 1
+    verify_record(case)
+
+
+def test_each_freeze_is_told_of_also_one_without_a_seed(case: Case, one: keys.Actor) -> None:
+    since = freeze(case, one, PLAN)
+    with case.change(one) as change:
+        change.record("population frozen", {})
+    told = certificate(case, since)
+    assert any("1 other population was frozen" in each and "2 times as large" in each for each in told["assumptions"])

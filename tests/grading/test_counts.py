@@ -62,6 +62,11 @@ def test_when_all_is_seen_the_bounds_are_the_truth() -> None:
     }
     assert found.recall_at_least == pytest.approx(1)
     assert found.looked == tuple(pile.size for pile in PILES)
+    assert found.open_share == (0, 0, 0, 1, 1)
+
+
+def test_the_parts_of_the_risk_are_no_more_than_the_risk() -> None:
+    assert counts.COMMON + counts.OWN + counts.REST <= 1 + 1e-12
 
 
 def test_before_any_look_nothing_is_sure() -> None:
@@ -182,7 +187,7 @@ def test_a_pile_seen_whole_still_limits_what_is_common() -> None:
     the boats."""
     sequence, graded = counts.order(PILES, PILE_OF, None, marks(6)), truth(6, 1.0)
     graded[PILE_OF == 1] = NONE
-    boats, cameras = sequence[:25], sequence[30:42]
+    boats, cameras = sequence[np.r_[:15, 42:47]], sequence[30:42]
     before, after = (
         certify(sequence, seen(graded, np.concatenate([boats, cameras[:looks]])), at=0.8).bounds[0]
         for looks in (11, 12)
@@ -211,3 +216,12 @@ def test_numbers_that_do_not_fit_are_a_sentence(change: dict[str, Any], message:
     }  # fmt: skip
     with pytest.raises(UsageError, match=message):
         counts.certify(**{**given_, **change})
+
+
+@pytest.mark.parametrize("size", [2, 17, 500, 1000, 20_000])
+@pytest.mark.parametrize("of", range(len(betting.GUESSES)))
+def test_a_pile_that_is_all_wrong_is_never_said_to_hold_a_right_one(size: int, of: int) -> None:
+    sizes = np.bincount([of], weights=[size], minlength=len(betting.GUESSES)).astype(np.int64)
+    looks = min(size, 100)
+    drawn, wrong = np.full(looks, of, dtype=np.uint8), np.ones(looks, dtype=np.bool_)
+    assert betting.upper(sizes, drawn, wrong, np.array([0.04, 0.002])) == [size, size]

@@ -21,13 +21,14 @@ from mantlet.case.populations import SIDE, Frozen
 from mantlet.errors import IntegrityError, UsageError
 from mantlet.governance.keys import Actor
 from mantlet.grading import counts, missed
-from mantlet.types import Address
+from mantlet.types import Address, Kind
 
 STATED: Final = "certificate"
 FIGURES: Final = (
     "confidence", "looked", "found", "unseen", "missed_at_most", "recall_at_least", "counts", "looked_at",
 )  # fmt: skip
 """What `verify` computes again."""
+_STATED_BY_TABLE: Final = "as an imported table states"
 NO_PLAN: Final = "How many more looks a share needs is told of the certificate 'missed' alone; leave --recall out."
 
 
@@ -80,7 +81,7 @@ def certificate(case: Case, since: Frozen, before: int | None = None) -> dict[st
             "assumptions": [],
         }
     said = _counted(since, sample) if since.claims else _missed(since, sample)
-    return {**told, **said, "assumptions": [*_rests_on(case, since), *said["assumptions"]]}
+    return {**told, **said, "assumptions": [*_rests_on(case, since, sample), *said["assumptions"]]}
 
 
 def _missed(since: Frozen, sample: _Sample) -> dict[str, Any]:
@@ -249,13 +250,15 @@ def _sample(case: Case, since: Frozen, before: int) -> _Sample:
         for start, size in zip(starts, sizes, strict=True)
     ]
     in_turn = {start + many for start, size in zip(starts, length, strict=True) for many in range(size)}
-    small = sum(counted[place].small for place in in_turn)
+    stated = {place for place in in_turn if counted[place].stated}
+    small = sum(counted[place].small for place in in_turn - stated)
     codes = {code: place for place, code in enumerate(since.plan.targets)}
     return _Sample(
         graded={place: codes.get(look.grade, counts.NONE) for place, look in counted.items()},
         length=length,
         kinds={
-            "clear and large": len(in_turn) - small, "clear and small": small,
+            "clear and large": len(in_turn) - len(stated) - small, "clear and small": small,
+            _STATED_BY_TABLE: len(stated),
             "out of turn": len(counted) - len(in_turn), "not counted": len(looks) - len(counted),
         },
         seen=Counter((look.grade, look.kind) for look in counted.values()),
@@ -321,11 +324,13 @@ def _alike(since: Frozen, then: int, now: int | None) -> bool:
     return now is not None and (then == now if since.claims else (then >= 0) == (now >= 0))
 
 
-def _rests_on(case: Case, since: Frozen) -> list[str]:
+def _rests_on(case: Case, since: Frozen, sample: _Sample) -> list[str]:
     """What a certificate rests on beside its statistics, as sentences."""
     plan = since.plan
     (unread,) = case.reader.execute("SELECT count(*) FROM unread WHERE batch < ?", (since.entry,)).fetchone()
-    (others,) = case.reader.execute("SELECT count(*) - 1 FROM population WHERE kind = ?", (plan.kind,)).fetchone()
+    (others,) = case.reader.execute(
+        "SELECT count(*) - 1 FROM ledger WHERE chain = 'case' AND kind = ?", (populations.FROZEN,)
+    ).fetchone()
     settled = "a look that counts" if since.claims else "a look that counts, a look that found a target, or a known set"
     said = [
         f"The population is each distinct picture and clip that the scans before it found, unless {settled} had "
@@ -339,9 +344,24 @@ def _rests_on(case: Case, since: Frozen) -> list[str]:
             f"A look counts if the picture was clear and its longest side at least {plan.side:,} pixels, or all of it "
             "where it has fewer."
         )
+    if stated := sample.kinds[_STATED_BY_TABLE]:
+        said.append(
+            f"Of the looks, {stated:,} are as an imported table states them; Mantlet did not show those pictures."
+        )
+    if plan.overlooked is not None:
+        said.append(f"The trial of small looks is as {since.actor} stated it when freezing; Mantlet did not see it.")
+    (clips,) = case.reader.execute(
+        "SELECT count(*) FROM content WHERE kind = ? AND batch < ?", (Kind.MOVING, since.entry)
+    ).fetchone()
+    if clips:
+        said.append(f"Of a clip, its first frame is what was looked at; there are {clips:,} clips in the case.")
     if others:
         were = "population was" if others == 1 else "populations were"
-        said.append(f"{others:,} other {were} frozen in this case; the confidence holds for each by itself.")
+        said.append(
+            f"{others:,} other {were} frozen in this case. The confidence holds for one that was settled on "
+            f"beforehand; if this one was chosen among all {others + 1:,} for what it says, the risk of being wrong is "
+            f"up to {others + 1:,} times as large."
+        )
     return said
 
 

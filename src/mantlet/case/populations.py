@@ -83,14 +83,15 @@ class Frozen(msgspec.Struct, frozen=True):
 
 class Look(msgspec.Struct, frozen=True):
     """A grade that stands by a look after the freeze: at which place in the order of looking, on what kind of content,
-    whether the look feeds a certificate (`counts`), and whether it was smaller than `SIDE` and than the picture
-    (`small`)."""
+    whether the look feeds a certificate (`counts`), whether it was smaller than `SIDE` and than the picture (`small`),
+    and whether that is as an imported table states it (`stated`)."""
 
     place: int
     grade: str
     kind: str
     counts: bool
     small: bool
+    stated: bool
 
 
 class Beyond(msgspec.Struct, frozen=True):
@@ -190,13 +191,13 @@ def frozen(case: Case) -> Iterator[Frozen]:
 
 
 _STOOD: Final = """
-    SELECT d.sha256, s.grade, s.basis, s.scheme, s.seen, s.entry, c.kind FROM decision d
+    SELECT d.sha256, s.grade, s.basis, s.scheme, s.scheme_version, s.seen, s.source, s.entry, c.kind FROM decision d
     JOIN decision s ON s.id = coalesce(d.restores, d.id) JOIN content c ON c.sha256 = d.sha256
     WHERE d.id IN (SELECT max(id) FROM decision WHERE id >= :first AND id < :end GROUP BY +sha256)
 """
 """The last word on each content of those in some run of decisions. The + keeps SQLite from reading all others."""
 _STOOD_ON: Final = """
-    SELECT d.sha256, s.grade, s.basis, s.scheme, s.seen FROM decision d
+    SELECT d.sha256, s.grade, s.basis, s.scheme, s.scheme_version, s.seen FROM decision d
     JOIN decision s ON s.id = coalesce(d.restores, d.id)
     WHERE d.id = (SELECT max(id) FROM decision WHERE sha256 = :sha256 AND id < :end)
 """
@@ -214,13 +215,14 @@ def looks(case: Case, since: Frozen, before: int) -> tuple[list[Look], Beyond]:
     for row, place in zip(rows, places.tolist(), strict=True):
         if place < 0:
             then = case.reader.execute(_STOOD_ON, {"sha256": row["sha256"], "end": first}).fetchone()
-            was, stays = _settled(case, plan, then), _settled(case, plan, row)
+            was, stays = _settled(case, plan, then, since.entry), _settled(case, plan, row, since.entry)
             for settled, grade, one in ((was, then and then["grade"], -1), (stays, row["grade"], 1)):
                 if settled and grade in plan.targets:
                     _add(beyond, grade, row["kind"], one)
             lost += was and not stays
         elif row["basis"] == "viewed" and row["scheme"] == plan.scheme and row["entry"] > since.entry:
-            found.append(Look(place, row["grade"], row["kind"], *_seen(case, plan, row)))
+            counts, small = _seen(case, plan, row, since.entry)
+            found.append(Look(place, row["grade"], row["kind"], counts, small, row["source"] is not None))
     return found, Beyond(beyond, lost)
 
 
@@ -304,7 +306,7 @@ _CONTENTS: Final = """
 def _held(case: Case, plan: Plan, before: int) -> _Held:
     """What the case held before a ledger entry and was not settled; but for what nobody can be shown."""
     stood = case.reader.execute(_STOOD, {"first": 0, "end": decision_after(case, before)}).fetchall()
-    settled = {row["sha256"]: row["grade"] for row in stood if _settled(case, plan, row)}
+    settled = {row["sha256"]: row["grade"] for row in stood if _settled(case, plan, row, before)}
     carried = {row["sha256"]: row["grade"] for row in stood if row["grade"] and row["scheme"] == plan.scheme}
     kinds, left_out, found = list[tuple[str, str]](), 0, Found()
     for row in case.reader.execute(_CONTENTS, {"before": before}):
@@ -324,30 +326,41 @@ def _add(found: Found, grade: str, kind: str, count: int) -> None:
     of[kind] = of.get(kind, 0) + count
 
 
-def _settled(case: Case, plan: Plan, row: sqlite3.Row | None) -> bool:
-    """Whether what stands on a content leaves nothing to look for (`freeze`)."""
+def _settled(case: Case, plan: Plan, row: sqlite3.Row | None, frozen: int) -> bool:
+    """Whether what stands on a content leaves nothing to look for (`freeze`, which the ledger entry `frozen` holds).
+
+    Where looks overlook some, as a trial says, none like these settles that a content is no target: what they overlook
+    would be carried into no bound.
+    """
     if row is None or row["scheme"] != plan.scheme or row["grade"] is None:
         return False
     if plan.kind == "missed" and row["basis"] == "known":
         return True
-    found = plan.kind == "missed" and row["grade"] in plan.targets
-    return row["basis"] == "viewed" and (found or _seen(case, plan, row)[0])
+    if row["basis"] != "viewed" or (plan.kind == "missed" and row["grade"] in plan.targets):
+        return bool(row["basis"] == "viewed")
+    counts, small = _seen(case, plan, row, frozen)
+    return counts and (plan.overlooked is None or (plan.side < SIDE and not small))
 
 
-def _seen(case: Case, plan: Plan, row: sqlite3.Row) -> tuple[bool, bool]:
-    """Whether the look of a decision counts, and whether it was smaller than `SIDE` and than the picture."""
+def _seen(case: Case, plan: Plan, row: sqlite3.Row, frozen: int) -> tuple[bool, bool]:
+    """Whether the look of a decision counts, and whether it was smaller than `SIDE` and than the picture, as that was
+    known when the population was frozen. A grade by another version of the scheme may mean something else: it counts
+    for nothing."""
     seen = json.loads(row["seen"])
     side, whole = seen["side"], 1 << 16
     if seen["clear"] and side < max(plan.side, SIDE):
-        whole = _whole(case, row["sha256"])
-    return seen["clear"] and side >= min(plan.side, whole), side < min(SIDE, whole)
+        whole = _whole(case, row["sha256"], frozen)
+    same = row["scheme_version"] == plan.scheme_version
+    return same and seen["clear"] and side >= min(plan.side, whole), side < min(SIDE, whole)
 
 
-def _whole(case: Case, sha256: str) -> int:
-    """The longest side of a picture in pixels, as the scan stated it first; 65,536 where it did not."""
+def _whole(case: Case, sha256: str, before: int) -> int:
+    """The longest side of a picture in pixels, as a scan stated it first, before a ledger entry; 65,536 where none
+    did."""
     row = case.reader.execute(
-        "SELECT value FROM finding WHERE sha256 = ? AND name = 'media' AND value NOT NULL ORDER BY batch, version",
-        (sha256,),
+        "SELECT value FROM finding WHERE sha256 = ? AND name = 'media' AND value NOT NULL AND batch < ? "
+        "ORDER BY batch, version",
+        (sha256, before),
     ).fetchone()
     media = json.loads(row["value"]) if row else {}
     return int(max(media.get("width", 1 << 16), media.get("height", 1 << 16), 1))

@@ -13,7 +13,7 @@ from mantlet.errors import UsageError
 from mantlet.governance import keys
 from mantlet.governance.keys import Actor
 from mantlet.grading import scheme as schemes
-from mantlet.report.certificate import SUFFICES, named, sentences
+from mantlet.report.certificate import SUFFICES, drawn, named, sentences
 
 
 def certify(
@@ -90,7 +90,7 @@ def _state(case: Case, by: Actor, upcoming: int | None, recall: float | None) ->
 
 def _print(told: dict[str, Any], recall: float | None) -> None:
     for each in (*told["others"], told):
-        results.print("\n".join([named(each), *sentences(each)]), markup=False)
+        results.print("\n".join([named(each), *sentences(each), f"    {drawn(each)}"]), markup=False)
     if recall is not None and not told["void"]:
         results.print(_planned(recall, told["looks_for_recall"]), markup=False)
     results.print(SUFFICES)

@@ -30,6 +30,8 @@ _REFITS: Final = frozenset({0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096})
 _STEPS: Final = 14
 _TRUST: Final = 20.0
 """For how many draws of its class a guess counts, once draws speak for themselves."""
+_CLOSEST: Final = 1e-6
+"""Where a hypothesis and the largest estimate are the same number but for rounding, that must not be staked on."""
 _SAFE: Final = 0.98
 """Of the stake at which one draw could take everything, how much may be staked."""
 
@@ -93,7 +95,8 @@ def _wealth(
         rest = hypotheses - met.sum()  # wrong among those not drawn yet, if the hypothesis just holds
         there = left > 0
         estimates = ((1 - GUESSES) / chances + guessed, -GUESSES / chances + guessed)
-        limit = _SAFE / np.maximum(estimates[0][there].max() - rest, 1e-12)
+        top = estimates[0][there].max()
+        limit = _SAFE / np.maximum(top - rest, _CLOSEST * top)
         if number in _REFITS:
             likely = np.minimum(GUESSES * (met.sum() + 1) / (seen @ GUESSES + 1), 0.9)
             likely = (met + _TRUST * likely) / (seen + _TRUST)

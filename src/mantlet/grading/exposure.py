@@ -136,7 +136,7 @@ SPARED: Final = {
     "seen": "looked at",
     "known": "known: grade carried over unseen",
     "near_copy": "near copies: grade carried over unseen",
-    "sampling": "left to a certificate that is valid",
+    "sampling": "not looked at while a certificate stands",
     "unseen": "not looked at, and not spared",
 }
 """The parts that make up `Avoided.items`, in words."""

@@ -13,6 +13,12 @@ def named(told: dict[str, Any]) -> str:
     return f"Frozen {about['at'][:16].replace('T', ' ')} by {about['actor']}, ledger entry {about['entry']}:"
 
 
+def drawn(told: dict[str, Any]) -> str:
+    """By what anybody can compute it again."""
+    about = told["population"]
+    return f"Population {about['digest']}, seed {about['seed']}, ledger {told['ledger']}."
+
+
 def sentences(told: dict[str, Any]) -> list[str]:
     """A certificate in plain words, for the prosecutor."""
     if told["void"]:
@@ -23,15 +29,14 @@ def sentences(told: dict[str, Any]) -> list[str]:
     lines = _counted(told) if told["counts"] else _missed(told, graded)
     lines.append(
         f"Of {size:,} that were not settled before, {looked:,} were looked at in an order drawn by chance, and "
-        f"{told['found']:,} of them graded {graded}. {told['unseen']:,} were seen by nobody."
+        f"{told['found']:,} of them graded {graded}. At {told['unseen']:,} nobody had a look that counts."
     )
     kinds = told["looked_at"]
     lines.append("Looks: " + ", ".join(f"{name} {kinds[name]:,}" for name in kinds) + ".")
     both = told["disagreement"]
     if both["seen_by_two"]:
         lines.append(
-            f"Of {both['seen_by_two']:,} that two officers graded, they differ on {both['differ']:,} "
-            f"(95 % interval {both['low']:.1%} to {both['high']:.1%})."
+            f"Of {both['seen_by_two']:,} in the case that two officers graded, they differ on {both['differ']:,}."
         )
     lines += ["It rests on this:", *(f"    {each}" for each in told["assumptions"])]
     return [f"    {each}" for each in lines]

@@ -91,8 +91,7 @@ def _graded(case: Case) -> dict[str, Any]:
 def _certificate(case: Case, since: Frozen) -> list[str]:
     """What is stated of a population now, in plain words, and under which digest and seed."""
     told = certificates.certificate(case, since)
-    drawn = f"Population {since.digest}, seed {since.seed}."
-    return [certificate.named(told), *certificate.sentences(told), drawn]
+    return [certificate.named(told), *certificate.sentences(told), certificate.drawn(told)]
 
 
 def _scheme(name: str, version: str) -> dict[str, str]:
