@@ -720,3 +720,19 @@ def test_each_freeze_is_told_of_also_one_without_a_seed(case: Case, one: keys.Ac
         change.record("population frozen", {})
     told = certificate(case, since)
     assert any("1 other population was frozen" in each and "2 times as large" in each for each in told["assumptions"])
+
+
+def test_a_certificate_says_in_which_entry_it_is_stated_and_who_changed_a_grade_first(
+    case: Case, one: keys.Actor
+) -> None:
+    since = freeze(case, one, PLAN)
+    grade(case, one, [since.content(0)], "boat")
+    grade(case, one, [since.content(0)], "other")
+    assert certificate(case, since)["stated"] is None
+    told = state(case, one, since)
+    assert told["found"] == 0
+    assert any("1 were graded differently before" in each for each in told["assumptions"])
+    again = certificate(case, since)
+    assert (again["stated"], again["ledger"]) == (told["stated"], told["ledger"])
+    (entry,) = (seq for seq, _, _ in said(case, "certificate"))
+    assert told["stated"] == entry

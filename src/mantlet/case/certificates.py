@@ -15,20 +15,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mantlet.case import populations
+from mantlet.case import grounds, populations
 from mantlet.case.case import Case
-from mantlet.case.populations import SIDE, Frozen
+from mantlet.case.populations import Frozen
 from mantlet.errors import IntegrityError, UsageError
 from mantlet.governance.keys import Actor
 from mantlet.grading import counts, missed
-from mantlet.types import Address, Kind
+from mantlet.types import Address
 
 STATED: Final = "certificate"
 FIGURES: Final = (
     "confidence", "looked", "found", "unseen", "missed_at_most", "recall_at_least", "counts", "looked_at",
 )  # fmt: skip
 """What `verify` computes again."""
-_STATED_BY_TABLE: Final = "as an imported table states"
 NO_PLAN: Final = "How many more looks a share needs is told of the certificate 'missed' alone; leave --recall out."
 
 
@@ -41,11 +40,10 @@ def state(case: Case, actor: Actor, since: Frozen) -> dict[str, Any]:
     try:
         with case.change(actor) as change:  # in which nobody else grades
             told = certificate(case, since, change.next_entry)
-            last = _stated(case, since, change.next_entry)
-            if told["void"] or (last and _figures(last[1]) == _figures(told)):
+            if told["void"] or told["stated"]:
                 raise _NothingToStateError  # which leaves the case, and its ledger, as they are
             entry = change.record(STATED, {"population": since.entry, **_figures(told)})
-            told["ledger"] = _hash(change.tx, entry)
+            told |= {"stated": entry, "ledger": _hash(change.tx, entry)}
     except _NothingToStateError:
         pass
     return told
@@ -71,7 +69,7 @@ def certificate(case: Case, since: Frozen, before: int | None = None) -> dict[st
             "actor": since.actor,
         },
         "looked_at": sample.kinds, "disagreement": disagreement(case, since.plan.scheme, until),
-        "ledger": _hash(case.reader, until - 1), "void": void,
+        "ledger": _hash(case.reader, until - 1), "stated": None, "void": void,
     }  # fmt: skip
     if void:
         return {
@@ -81,7 +79,14 @@ def certificate(case: Case, since: Frozen, before: int | None = None) -> dict[st
             "assumptions": [],
         }
     said = _counted(since, sample) if since.claims else _missed(since, sample)
-    return {**told, **said, "assumptions": [*_rests_on(case, since, sample), *said["assumptions"]]}
+    told |= {
+        **said,
+        "assumptions": [*grounds.rests_on(case, since, sample.graded, sample.stated, until), *said["assumptions"]],
+    }
+    last = _stated(case, since, until)
+    if last and _figures(last[1]) == _figures(told):
+        told |= {"stated": last[0], "ledger": _hash(case.reader, last[0])}
+    return told
 
 
 def _missed(since: Frozen, sample: _Sample) -> dict[str, Any]:
@@ -214,7 +219,8 @@ class _Sample(msgspec.Struct, frozen=True):
     """The looks at a population. `graded`: place -> which target it is by the looks that count, `counts.NONE` for none;
     `length`: how many of each pile from its first on were looked at without a gap; `kinds`: how many looks there are of
     each kind; `seen`: target and kind -> how many the looks that count have found; `before`: what stands of targets
-    that were settled before, and `lost` how many contents are settled no more."""
+    that were settled before, `lost` how many contents are settled no more, and `stated` how many looks of the sample
+    are as an imported table states."""
 
     graded: dict[int, int]
     length: list[int]
@@ -222,6 +228,7 @@ class _Sample(msgspec.Struct, frozen=True):
     seen: dict[tuple[str, str], int]
     before: populations.Found
     lost: int
+    stated: int
     plan: populations.Plan
 
     @property
@@ -258,12 +265,13 @@ def _sample(case: Case, since: Frozen, before: int) -> _Sample:
         length=length,
         kinds={
             "clear and large": len(in_turn) - len(stated) - small, "clear and small": small,
-            _STATED_BY_TABLE: len(stated),
+            "as an imported table states": len(stated),
             "out of turn": len(counted) - len(in_turn), "not counted": len(looks) - len(counted),
         },
         seen=Counter((look.grade, look.kind) for look in counted.values()),
         before=beyond.found,
         lost=beyond.lost,
+        stated=len(stated),
         plan=since.plan,
     )  # fmt: skip
 
@@ -322,47 +330,6 @@ def _withdrawn(case: Case, since: Frozen, before: int, sample: _Sample) -> Itera
 def _alike(since: Frozen, then: int, now: int | None) -> bool:
     """Whether two grades count alike: of "missed", as a target or none."""
     return now is not None and (then == now if since.claims else (then >= 0) == (now >= 0))
-
-
-def _rests_on(case: Case, since: Frozen, sample: _Sample) -> list[str]:
-    """What a certificate rests on beside its statistics, as sentences."""
-    plan = since.plan
-    (unread,) = case.reader.execute("SELECT count(*) FROM unread WHERE batch < ?", (since.entry,)).fetchone()
-    (others,) = case.reader.execute(
-        "SELECT count(*) - 1 FROM ledger WHERE chain = 'case' AND kind = ?", (populations.FROZEN,)
-    ).fetchone()
-    settled = "a look that counts" if since.claims else "a look that counts, a look that found a target, or a known set"
-    said = [
-        f"The population is each distinct picture and clip that the scans before it found, unless {settled} had "
-        f"settled it. No part of it: what could not be read ({unread:,} places), and what cannot be shown "
-        f"({since.left_out:,} pictures and clips)."
-    ]
-    if plan.side < SIDE:
-        said.append(f"A look counts if the picture was clear and at least {plan.side:,} pixels long, or shown whole.")
-    else:
-        said.append(
-            f"A look counts if the picture was clear and its longest side at least {plan.side:,} pixels, or all of it "
-            "where it has fewer."
-        )
-    if stated := sample.kinds[_STATED_BY_TABLE]:
-        said.append(
-            f"Of the looks, {stated:,} are as an imported table states them; Mantlet did not show those pictures."
-        )
-    if plan.overlooked is not None:
-        said.append(f"The trial of small looks is as {since.actor} stated it when freezing; Mantlet did not see it.")
-    (clips,) = case.reader.execute(
-        "SELECT count(*) FROM content WHERE kind = ? AND batch < ?", (Kind.MOVING, since.entry)
-    ).fetchone()
-    if clips:
-        said.append(f"Of a clip, its first frame is what was looked at; there are {clips:,} clips in the case.")
-    if others:
-        were = "population was" if others == 1 else "populations were"
-        said.append(
-            f"{others:,} other {were} frozen in this case. The confidence holds for one that was settled on "
-            f"beforehand; if this one was chosen among all {others + 1:,} for what it says, the risk of being wrong is "
-            f"up to {others + 1:,} times as large."
-        )
-    return said
 
 
 def _figures(told: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ def named(told: dict[str, Any]) -> str:
 
 def drawn(told: dict[str, Any]) -> str:
     """By what anybody can compute it again."""
-    about = told["population"]
-    return f"Population {about['digest']}, seed {about['seed']}, ledger {told['ledger']}."
+    about, entry = told["population"], told["stated"]
+    stated = f"stated in ledger entry {entry}, {told['ledger']}" if entry else "not stated in the ledger"
+    return f"Population {about['digest']}, seed {about['seed']}; {stated}."
 
 
 def sentences(told: dict[str, Any]) -> list[str]:
