@@ -77,7 +77,7 @@ def test_the_fields_of_an_item_are_those_of_the_interface(demo: stick.Stick, run
     assert list(item) == [
         "address", "exhibit", "name", "recovery", "containment", "place", "kind", "mime", "size", "width", "height",
         "duration", "sound", "created", "modified", "accessed", "md5", "sha1", "sha256", "pdq", "pdq_quality",
-        "pdq_convention", "known", "scores", "recognised", "stack", "grade", "basis", "graded_by", "absent",
+        "pdq_convention", "known", "scores", "recognised", "stack", "grade", "basis", "graded_by", "source", "absent",
     ]  # fmt: skip
 
 
