@@ -74,6 +74,7 @@ class Case:
         if by is None:
             raise RuntimeError("this case was opened without an actor")
         with self._database.write() as tx:
+            ledger.check_ends(tx)
             change = Change(tx, by)
             yield change
             if not change.entries:

@@ -226,6 +226,12 @@ def looks(case: Case, since: Frozen, before: int) -> tuple[list[Look], Beyond]:
     return found, Beyond(beyond, lost)
 
 
+def scheme_frozen(case: Case) -> str | None:
+    """The category scheme of the population that was frozen last; None while there is none."""
+    row = case.reader.execute("SELECT plan FROM population ORDER BY id DESC LIMIT 1").fetchone()
+    return str(json.loads(row["plan"])["scheme"]) if row else None
+
+
 def decision_after(case: Case, entry: int) -> int:
     """The number of the first decision that has a later ledger entry: decisions are numbered in its order."""
     (count,) = case.reader.execute("SELECT coalesce(max(id), 0) FROM decision").fetchone()

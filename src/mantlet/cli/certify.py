@@ -59,7 +59,9 @@ def certify(
     opened = open_case(case, by)
     log_to(case)
     if freeze:
-        chosen = schemes.load(scheme or queries.scheme_in_use(opened) or schemes.DEFAULT)
+        chosen = schemes.load(
+            scheme or queries.scheme_in_use(opened) or populations.scheme_frozen(opened) or schemes.DEFAULT
+        )
         trial = _trial(overlooked)
         populations.freeze(opened, by, populations.plan_of(freeze, chosen, confidence, side, trial))
     elif (confidence, scheme, side, overlooked) != (None, None, None, None):

@@ -86,6 +86,23 @@ def append(tx: sqlite3.Connection, chain: Chain, actor: str, kind: str, payload:
     return seq
 
 
+def check_ends(tx: sqlite3.Connection) -> None:
+    """That the chains end where the last writer signed: what was cut off since would else be signed as whole.
+
+    Raises:
+        IntegrityError: a chain ends elsewhere, or the signed head is gone.
+    """
+    head = tx.execute("SELECT ends FROM ledger_head").fetchone()
+    signed = _ends(head["ends"]) if head else {}
+    for chain in CHAINS:
+        last = tx.execute("SELECT seq, hash FROM ledger WHERE chain = ? ORDER BY seq DESC LIMIT 1", (chain,)).fetchone()
+        if signed.get(chain, (0, GENESIS)) != (tuple(last) if last else (0, GENESIS)):
+            raise IntegrityError(
+                f"The {chain} chain of this case does not end where it was signed, so nothing more is written to it; "
+                "`mantlet verify` says more."
+            )
+
+
 def sign_heads(tx: sqlite3.Connection, actor: Actor) -> None:
     """Signs the ends of all chains, if any has grown, within the caller's transaction."""
     ends = {}
