@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mantlet.case import exposure
+from mantlet.case import exposure, queries
 from mantlet.case.allowed import allow
 from mantlet.case.case import Case, create_or_open, open_case
 from mantlet.case.decisions import Said, Seen, decide, decide_many, undo
@@ -169,6 +169,22 @@ def test_what_an_import_states_counts_as_stated_apart(case: Case, folder: Path, 
     assert told["days"]["2026-01-05"]["stated"]["clear"] == 1
     assert told["avoided"]["seen"] == 4, "the house was graded by a look, of which nothing is told"
     assert told["avoided"]["seen_clear"] == 2
+
+
+def test_a_table_that_is_imported_again_tells_of_no_other_look(case: Case, folder: Path, run: Run) -> None:
+    for _ in range(3):
+        imported(folder, run, f"{BOAT},boat,DC Away,2026-01-05T23:30:00+01:00,800,yes,2500")
+    assert len(exposure.looks(case)) == 1
+
+
+def test_grades_of_a_table_are_told_as_such_and_by_whom_it_names(case: Case, folder: Path, run: Run) -> None:
+    imported(folder, run, f"{BOAT},boat,DC Away,,,,", f"{CAMERA},camera,,,,,")
+    found = [(row["basis"], row["by"], row["contents"]) for row in queries.graded_by(case)]
+    assert found == [("imported", "DC Away", 1), ("imported", "DC Import", 1)]
+    run("report", folder, "-o", folder.parent / "r.html")
+    text = (folder.parent / "r.html").read_text()
+    assert "given elsewhere by a person, as an imported table states" in text
+    assert "<td>given by a person who looked at it</td>" not in text
 
 
 @pytest.fixture

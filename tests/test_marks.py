@@ -181,18 +181,18 @@ def test_marks_are_append_only(case: Case, one: keys.Actor, statement: str) -> N
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("UPDATE marking SET marks = replace(marks, 'harbour', 'seaside')", "were changed after they were made"),
-        ("UPDATE marking SET actor = 'DC Two'", "were changed after they were made"),
-        ("UPDATE marking SET at = '2020'", "were changed after they were made"),
-        ("UPDATE marking SET entry = 1", "were changed after they were made"),
-        ("UPDATE marking SET marks = '{'", "were changed after they were made"),
-        (f"UPDATE marking SET sha256 = '{CAMERA}'", "were changed after they were made"),
-        ("DELETE FROM marking WHERE id = 1", "are missing"),
-        ("DELETE FROM marking WHERE id = 2", "are missing"),
-        ("UPDATE ledger SET payload = NULL, salt = NULL WHERE kind = 'marks'", "were erased from the ledger"),
+        ("UPDATE marking SET marks = replace(marks, 'harbour', 'seaside')", "was changed after it was made"),
+        ("UPDATE marking SET actor = 'DC Two'", "was changed after it was made"),
+        ("UPDATE marking SET at = '2020'", "was changed after it was made"),
+        ("UPDATE marking SET entry = 1", "was changed after it was made"),
+        ("UPDATE marking SET marks = '{'", "was changed after it was made"),
+        (f"UPDATE marking SET sha256 = '{CAMERA}'", "was changed after it was made"),
+        ("DELETE FROM marking WHERE id = 1", "is missing"),
+        ("DELETE FROM marking WHERE id = 2", "is missing"),
+        ("UPDATE ledger SET payload = NULL, salt = NULL WHERE kind = 'marks'", "was erased"),
         (
             "INSERT INTO marking (sha256, marks, actor, at, entry) SELECT sha256, marks, actor, at, entry FROM marking",
-            "There are marks that the ledger does not know",
+            "There is a marking that the ledger does not know",
         ),
     ],
 )

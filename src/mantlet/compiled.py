@@ -35,3 +35,21 @@ def ones(word: np.uint64) -> np.int64:
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return np.int64((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+LANES = np.uint64(0x0001000100010001)
+"""One in each of four lanes of 16 bits: what to multiply a number of 16 bits by."""
+TOPS = np.uint64(0x8000800080008000)
+"""The top bit of each lane."""
+
+
+@inner
+def beyond(word: np.uint64, bias: np.uint64) -> np.uint64:
+    """The top bit of each of four lanes of 16 bits: whether more are set in it than `bias` allows for, which is 0x7FFF
+    less the most, in each lane."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    word = (word + (word >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    more: np.uint64 = (word + bias) & TOPS
+    return more

@@ -122,15 +122,16 @@ def test_a_byte_order_mark_and_both_line_ends_are_taken(
             f"sha256,grade\n{ONE},boat\n{TWO},boat\n{ONE.upper()},camera\n",
             f"Line 4 of {{path}}: it says something else of {ONE} than line 2",
         ),
-        (f"sha256,grade,side\n{ONE},boat,10\n{ONE},boat,20\n", f"something else of {ONE} than line 2"),
+        (f"sha256,grade,side,clear\n{ONE},boat,10,no\n{ONE},boat,20,no\n", f"something else of {ONE} than line 2"),
         (f"sha256,grade,side\n{ONE},boat,-1\n", "Line 2 of {path}: 'side' is '-1' and must be a whole number"),
         (f"sha256,grade,side\n{ONE},boat,1.5\n", "must be a whole number"),
         (f"sha256,grade,side\n{ONE},boat,٣\n", "must be a whole number"),
         (
-            f"sha256,grade,side\n{ONE},boat,65537\n",
+            f"sha256,grade,side,clear\n{ONE},boat,65537,no\n",
             "Line 2 of {path}: how it was seen cannot be: Expected `int` <= 65536",
         ),
-        (f"sha256,grade,milliseconds\n{ONE},boat,86400001\n", "how it was seen cannot be"),
+        (f"sha256,grade,milliseconds,clear\n{ONE},boat,86400001,yes\n", "how it was seen cannot be"),
+        (f"sha256,grade,side\n{ONE},boat,10\n", "Line 2 of {path}: 'clear' is empty where 'side'"),
         (f"sha256,grade,clear\n{ONE},boat,true\n", "Line 2 of {path}: 'clear' is 'true' and must be yes or no"),
         (f'sha256,grade,by\n{ONE},boat,"a\nb"\n', "Line 3 of {path}: 'by' is one line of at most 200"),
         (f"sha256,grade,by\n{ONE},boat,a\u202eb\n", "'by' is one line of at most 200"),
@@ -161,7 +162,7 @@ def test_a_table_of_too_many_lines_is_refused(case: Case, table: Any, monkeypatc
 
 
 def test_lines_that_say_the_same_count_once(case: Case, table: Any) -> None:
-    text = f"sha256,grade,side\n{ONE},boat,9\n{ONE.upper()},boat, 9\n"
+    text = f"sha256,grade,side,clear\n{ONE},boat,9,yes\n{ONE.upper()},boat, 9,yes\n"
     assert taken(case, table(text)) == Imported(graded=1, changed=0, lines=2, unseen=0)
 
 

@@ -91,11 +91,16 @@ class _Graded:
                 self._standing.setdefault((row["sha256"], row["actor"]), []).append(row)
 
     def looks(self) -> Iterator[Look]:
-        """Those that only the decisions tell of, the ones that were taken back too: what was seen was seen."""
+        """Those that only the decisions tell of, the ones that were taken back too: what was seen was seen. A table
+        that is imported again tells of no other look."""
+        told: set[tuple[str, str]] = set()
         for row in self._rows:
             seen = msgspec.json.decode(row["seen"], type=Seen)
-            if seen != Seen() and (row["source"] or not seen.clear):
+            if seen == Seen() or not (row["source"] or not seen.clear):
+                continue
+            if row["source"] is None or (row["sha256"], row["source"]) not in told:
                 yield self._look(row, seen)
+            told.add((row["sha256"], row["source"]))
 
     def _look(self, row: sqlite3.Row, seen: Seen) -> Look:
         untimed = seen.clear and not seen.milliseconds

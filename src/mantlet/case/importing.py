@@ -79,7 +79,8 @@ def _check(table: Table, row: Row, scheme: Scheme) -> None:
 
 
 def _seen(table: Table, row: Row) -> Seen:
-    """How it was seen, as the table says; a cell that is empty says nothing."""
+    """How it was seen, as the table says; a row without any of it says nothing. One that tells of a size or a time
+    must say whether it was clear: not said is not veiled."""
     found: dict[str, Any] = {}
     for name in ("side", "milliseconds"):
         if cell := row.cells.get(name):
@@ -90,6 +91,8 @@ def _seen(table: Table, row: Row) -> Seen:
         if cell not in _CLEAR:
             raise table.wrong(row.line, f"'clear' is {cell[:70]!r} and must be yes or no")
         found["clear"] = _CLEAR[cell]
+    elif found:
+        raise table.wrong(row.line, "'clear' is empty where 'side' or 'milliseconds' is not: write yes or no")
     try:
         return msgspec.convert(found, Seen)
     except msgspec.ValidationError as error:

@@ -5,15 +5,15 @@ The last marks on a content count, and are those of every exact copy.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from mantlet.case import appended
 from mantlet.case.case import Case
-from mantlet.errors import IntegrityError, UsageError, plain
+from mantlet.errors import UsageError, plain
 from mantlet.governance import ledger
 from mantlet.governance.keys import Actor
 from mantlet.grading.marks import Marks
@@ -90,33 +90,8 @@ def escalated(case: Case) -> list[Escalated]:
 
 
 def check(case: Case) -> None:
-    """That each marking is as its ledger entry says, numbered from 1 in the order of the ledger, and none is missing or
-    unknown to it.
-
-    Raises:
-        IntegrityError: naming the first that is wrong.
-    """
-    rows = case.reader.execute("SELECT * FROM marking ORDER BY id").fetchall()
-    said = [entry for entry in ledger.entries(case.reader, "case") if entry.kind == "marks"]
-    for number, entry in enumerate(said, start=1):
-        what = f"The marks of ledger entry {entry.seq}"
-        if entry.payload is None:
-            raise IntegrityError(f"{what} were erased from the ledger, so their row cannot be checked.")
-        if number > len(rows) or rows[number - 1]["id"] != number:
-            raise IntegrityError(f"{what} are missing.")
-        if _kept(rows[number - 1]) != (json.loads(entry.payload), entry.actor, entry.seq):
-            raise IntegrityError(f"{what} were changed after they were made.")
-    if len(rows) > len(said):
-        raise IntegrityError("There are marks that the ledger does not know.")
-
-
-def _kept(row: sqlite3.Row) -> tuple[Any, ...]:
-    """A row as its entry would say it."""
-    try:
-        marks = json.loads(row["marks"])
-    except ValueError:
-        marks = None
-    return {"sha256": row["sha256"], "marks": marks, "at": row["at"]}, row["actor"], row["entry"]
+    """That each marking is as its ledger entry says. Raises IntegrityError as `appended.check`."""
+    appended.check(case, "marking", "marks", "marks")
 
 
 def _last(reader: sqlite3.Connection, sha256: str) -> Marked:

@@ -177,17 +177,26 @@ def frozen(case: Case) -> Iterator[Frozen]:
     for row in rows:
         if row["payload"] is None:
             raise IntegrityError(f"The ledger does not say how population {row['id']} was frozen.")
-        about = json.loads(row["payload"])
-        claimed = None
-        if row["piles"] is not None:
-            scores = np.frombuffer(row["scores"], np.float32) if row["scores"] is not None else None
-            piles = msgspec.convert(about.get("piles", ()), tuple[Pile, ...])
-            claimed = Claims(piles, np.frombuffer(row["piles"], np.uint8), scores)
-        yield Frozen(
-            row["id"], msgspec.convert(about["plan"], Plan), row["digest"], row["seed"], about["size"],
-            about["found_before"], about["left_out"], row["entry"], row["at"], row["actor"],
-            np.frombuffer(row["contents"], np.uint8).reshape(-1, WIDTH), claimed,
-        )  # fmt: skip
+        try:
+            yield _frozen(row)
+        except (ValueError, KeyError, msgspec.ValidationError) as error:
+            raise IntegrityError(
+                f"The population frozen by ledger entry {row['entry']} cannot be read; `mantlet verify` says more."
+            ) from error
+
+
+def _frozen(row: sqlite3.Row) -> Frozen:
+    about = json.loads(row["payload"])
+    claimed = None
+    if row["piles"] is not None:
+        scores = np.frombuffer(row["scores"], np.float32) if row["scores"] is not None else None
+        piles = msgspec.convert(about.get("piles", ()), tuple[Pile, ...])
+        claimed = Claims(piles, np.frombuffer(row["piles"], np.uint8), scores)
+    return Frozen(
+        row["id"], msgspec.convert(about["plan"], Plan), row["digest"], row["seed"], about["size"],
+        about["found_before"], about["left_out"], row["entry"], row["at"], row["actor"],
+        np.frombuffer(row["contents"], np.uint8).reshape(-1, WIDTH), claimed,
+    )  # fmt: skip
 
 
 _STOOD: Final = """

@@ -323,10 +323,13 @@ def tally(case: Case) -> dict[str, int]:
 
 
 def graded_by(case: Case) -> list[dict[str, Any]]:
-    """How the grades that stand came about: contents, by basis and by who gave or carried over the grade."""
+    """How the grades that stand came about: contents, by basis ("imported": viewed, as a table states it) and by who
+    gave or carried over the grade, of an imported one whom the table names."""
+    imported = "basis = 'viewed' AND source NOT NULL"
     rows = case.reader.execute(
-        'SELECT basis, actor AS "by", count(*) AS contents FROM standing WHERE grade NOT NULL GROUP BY 1, 2 '
-        "ORDER BY basis != 'viewed', 1, 2"
+        f"SELECT iif({imported}, 'imported', basis) AS basis, "  # noqa: S608 - our own words
+        f"""iif({imported}, coalesce(json_extract(source, '$.by'), actor), actor) AS "by", count(*) AS contents """
+        "FROM standing WHERE grade NOT NULL GROUP BY 1, 2 ORDER BY 1 != 'viewed', 1, 2"
     )
     return [dict(row) for row in rows]
 

@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from mantlet import settings
-from mantlet.case import queue
+from mantlet.case import appended, queue
 from mantlet.case.case import Case
-from mantlet.errors import IntegrityError, UsageError
+from mantlet.errors import UsageError
 from mantlet.fingerprint import FORMS
 from mantlet.governance import ledger
 from mantlet.governance.keys import Actor
@@ -172,30 +172,8 @@ def content_named(case: Case, start: str) -> str:
 
 
 def check(case: Case) -> None:
-    """That each act is as its ledger entry says, numbered from 1 in the order of the ledger, and none is missing or
-    unknown to it.
-
-    Raises:
-        IntegrityError: naming the first that is wrong.
-    """
-    rows = case.reader.execute("SELECT * FROM stacking ORDER BY id").fetchall()
-    said = [entry for entry in ledger.entries(case.reader, "case") if entry.kind == "stacking"]
-    for number, entry in enumerate(said, start=1):
-        what = f"The split or joined stack of ledger entry {entry.seq}"
-        if entry.payload is None:
-            raise IntegrityError(f"{what} was erased from the ledger, so its row cannot be checked.")
-        if number > len(rows) or rows[number - 1]["id"] != number:
-            raise IntegrityError(f"{what} is missing.")
-        row = rows[number - 1]
-        try:
-            contents = json.loads(row["contents"])
-        except ValueError:
-            contents = None
-        kept = {"act": row["act"], "contents": contents, "at": row["at"]}
-        if (kept, row["actor"], row["entry"]) != (json.loads(entry.payload), entry.actor, entry.seq):
-            raise IntegrityError(f"{what} was changed after it was made.")
-    if len(rows) > len(said):
-        raise IntegrityError("There is a split or joined stack that the ledger does not know.")
+    """That each split and join is as its ledger entry says. Raises IntegrityError as `appended.check`."""
+    appended.check(case, "stacking", "stacking", "contents")
 
 
 def _act(case: Case, actor: Actor, act: Literal["split", "join"], contents: Sequence[str]) -> str:

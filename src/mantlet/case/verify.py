@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from mantlet.case import certificates, marks, stacks, vectors
+from mantlet.case import appended, certificates, marks, stacks, vectors
 from mantlet.case.case import Case, Exhibit
 from mantlet.case.scan import leaf
 from mantlet.case.schema import MIGRATIONS, SCANNED
@@ -65,7 +65,7 @@ def verify_record(case: Case) -> list[ledger.Head]:
         raise IntegrityError("The ledger of this case is empty; its first entry is that the case was made.")
     _check_identity(case)  # 3
     _check_batches(case)  # 4
-    _check_decisions(case)  # 5
+    appended.check(case, "decision", "decision", "seen")  # 5
     _check_exhibits(case)  # 6
     _check_vectors(case)  # 7
     certificates.check(case)  # 8
@@ -86,25 +86,15 @@ def _check_schema(case: Case) -> None:
 
 
 def _check_identity(case: Case) -> None:
-    made = [payload["case"] for _, payload in _said(case, "case made")]
+    made = [payload["case"] for _, payload in appended.said(case, "case made")]
     about = [tuple(row) for row in case.reader.execute("SELECT key, value FROM about")]
     if len(made) != 1 or about != [("id", made[0])]:
         raise IntegrityError("This case does not bear the name that the ledger says it was made with.")
 
 
-def _said(case: Case, *kinds: str) -> Iterator[tuple[ledger.Entry, dict[str, Any]]]:
-    """The entries of some kinds, with what they say. Raises IntegrityError for one whose payload was erased."""
-    for entry in ledger.entries(case.reader, "case"):
-        if entry.kind in kinds:
-            if entry.payload is None:
-                what = f"{entry.kind} {entry.seq}"
-                raise IntegrityError(f"What the ledger says of {what} was erased, so its rows cannot be checked.")
-            yield entry, json.loads(entry.payload)
-
-
 def _check_batches(case: Case) -> None:
     batches = set()
-    for entry, payload in _said(case, "scan batch"):
+    for entry, payload in appended.said(case, "scan batch"):
         batches.add(entry.seq)
         leaves = sorted(_leaves(case, entry.seq))
         if len(leaves) != payload["rows"] or merkle.root(leaves) != payload["root"]:
@@ -115,17 +105,9 @@ def _check_batches(case: Case) -> None:
                 raise IntegrityError(f"The table {table} holds rows that no scan batch in the ledger brought.")
 
 
-def _check_decisions(case: Case) -> None:
-    number = 0
-    for number, (entry, payload) in enumerate(_said(case, "decision"), start=1):
-        _check_decision(case, number, entry, payload)
-    if case.reader.execute("SELECT count(*) FROM decision").fetchone()[0] > number:
-        raise IntegrityError("There is a decision that the ledger does not know.")
-
-
 def _check_exhibits(case: Case) -> None:
     exhibits: dict[str, dict[str, Any]] = {}
-    for entry, payload in _said(case, "exhibit added", "exhibit moved"):
+    for entry, payload in appended.said(case, "exhibit added", "exhibit moved"):
         if entry.kind == "exhibit added":
             exhibits[payload["id"]] = payload
         else:
@@ -156,18 +138,6 @@ def _leaves(case: Case, batch: int) -> Iterator[bytes]:
         query = f"SELECT {','.join(columns)} FROM {table} WHERE batch = ?"  # noqa: S608 - our own names
         for row in case.reader.execute(query, (batch,)):
             yield leaf(table, tuple(row))
-
-
-def _check_decision(case: Case, number: int, entry: ledger.Entry, payload: dict[str, Any]) -> None:
-    """Decisions are numbered from 1 in the order of the ledger: the last one on a content stands."""
-    row = case.reader.execute("SELECT * FROM decision WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        raise IntegrityError(f"The decision of ledger entry {entry.seq} is missing.")
-    kept = {name: row[name] for name in payload}
-    with contextlib.suppress(ValueError):
-        kept["seen"] = json.loads(row["seen"])
-    if kept != payload or (row["actor"], row["entry"]) != (entry.actor, entry.seq):
-        raise IntegrityError(f"The decision of ledger entry {entry.seq} was changed after it was made.")
 
 
 class ExhibitCheck(msgspec.Struct, frozen=True):

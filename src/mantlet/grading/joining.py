@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from mantlet.compiled import inner, kernel, ones
+from mantlet.compiled import LANES, TOPS, beyond, inner, kernel, ones
 
 WORDS: Final = 16
 """Words of 16 bits in a hash; and bits in a word."""
@@ -36,8 +36,6 @@ _WITHIN = 3  # bits in which a pair of words may differ
 _AT_ONCE = 8  # words of the machine looked at together: their far rows need no branch each
 _WAITING = 1 << 14  # pairs that wait to be compared, so that their far reads do not wait for each other
 _COMPARISON = 64  # what that costs, in comparisons of one word
-_LANES = np.uint64(0x0001000100010001)
-_TOPS = np.uint64(0x8000800080008000)
 
 
 class Rows(NamedTuple):
@@ -145,17 +143,6 @@ def fill(halves: NDArray[np.uint16], order: NDArray[np.int32], word: int, table:
 
 
 @inner
-def _far(word: np.uint64, bias: np.uint64) -> np.uint64:
-    """The top bit of each of four lanes of 16 bits: whether more are set in it than `bias` allows for."""
-    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    word = (word + (word >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    far: np.uint64 = (word + bias) & _TOPS
-    return far
-
-
-@inner
 def _after(rows: Rows, table: Table, begin: int, end: int, group: int) -> int:
     """The first of places `begin` to `end` whose group comes after one."""
     while begin < end:
@@ -184,8 +171,8 @@ def _collect(
 ) -> int:  # fmt: skip
     """Adds pairs to those waiting: row `one` with each of those at some words whose other word is near enough."""
     for each in range(np.uint64(word), np.uint64(word + _AT_ONCE)):
-        far = _far(words[each] ^ half, bias)
-        if far != _TOPS:
+        far = beyond(words[each] ^ half, bias)
+        if far != TOPS:
             for lane in range(np.uint64(4)):
                 if not (far >> (np.uint64(16) * lane + np.uint64(15))) & np.uint64(1):
                     waiting[number, 0], waiting[number, 1] = every[np.uint64(4) * each + lane], one
@@ -208,7 +195,7 @@ def join(rows: Rows, found: Found, upright: Table, every: Table, words: NDArray[
             continue
         for flipped in range(WORDS + 1):
             bucket, within = (own, _WITHIN) if flipped == WORDS else (own ^ (1 << flipped), _WITHIN - 1)
-            bias = np.uint64(0x7FFF - within) * _LANES
+            bias = np.uint64(0x7FFF - within) * LANES
             first, last = every.starts[bucket], every.starts[bucket + 1]
             group, leave, again = 0, last, last  # the places `leave` to `again` are of the group of the row at hand
             for place in range(start, stop if first < last else start):
@@ -218,13 +205,13 @@ def join(rows: Rows, found: Found, upright: Table, every: Table, words: NDArray[
                     leave = _after(rows, every, first, last, group - 1)
                     again = _after(rows, every, leave, last, group)
                 found.state[1] -= last - first - (again - leave)
-                half = np.uint64(upright.others[place]) * _LANES
+                half = np.uint64(upright.others[place]) * LANES
                 for begin, end in ((first, leave), (again, last)):
                     for word in range(begin >> 2, (end + 3) >> 2 if begin < end else 0, _AT_ONCE):
-                        far = _TOPS
+                        far = TOPS
                         for each in range(_AT_ONCE):
-                            far &= _far(words[np.uint64(word + each)] ^ half, bias)
-                        if far != _TOPS:
+                            far &= beyond(words[np.uint64(word + each)] ^ half, bias)
+                        if far != TOPS:
                             number = _collect(every.rows, words, word, half, bias, one, waiting, number)
                             if number > _WAITING - 4 * _AT_ONCE:
                                 _compare(rows, found, waiting, number, most)

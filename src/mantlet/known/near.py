@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mantlet import settings
-from mantlet.compiled import inner, kernel, ones
+from mantlet.compiled import LANES, TOPS, beyond, inner, kernel, ones
 
 Words = NDArray[np.uint64]
 """[n, 4]: the 32 bytes of a hash as four words of the machine, little-endian."""
@@ -106,23 +106,10 @@ _OTHERS = numba.types.Array(numba.uint16, 1, "C")
 _ALL_PLACES = numba.types.Array(numba.uint32, 2, "C", readonly=True)
 _ALL_OTHERS = numba.types.Array(numba.uint64, 2, "C", readonly=True)
 
-_LANES = np.uint64(0x0001000100010001)  # a word holds the other halves of four rows, 16 bits each
-_TOPS = np.uint64(0x8000800080008000)
 _AT_ONCE = 8  # words looked at together: their far rows need no branch each
 _ROOM = 256
 _MOST_FOUND = 1 << 20  # rows found for one question, as often as they are
 _WAITING = 1 << 14  # rows to be compared that wait for each other's memory; more than one bucket's words can add
-
-
-@inner
-def _far(word: np.uint64, bias: np.uint64) -> np.uint64:
-    """The top bit of each of four lanes of 16 bits: whether more are set in it than `bias` allows for."""
-    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    word = (word + (word >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    far: np.uint64 = (word + bias) & _TOPS
-    return far
 
 
 @inner
@@ -201,8 +188,8 @@ def _near_lanes(
 ) -> int:  # fmt: skip
     """Adds the rows of the words `first` to `last` whose other half is near enough to those waiting."""
     for word in range(first, last):
-        far = _far(others[word] ^ half, bias)
-        if far != _TOPS:
+        far = beyond(others[word] ^ half, bias)
+        if far != TOPS:
             for lane in range(4):
                 if not (far >> np.uint64(16 * lane + 15)) & np.uint64(1):
                     waiting[number] = min(rows[4 * word + lane], most_row)  # whatever a damaged file says
@@ -234,22 +221,22 @@ def _search(
     number = kept = 0
     for table in range(len(at)):
         own = _bits(value, at[table], width[table])
-        half = _bits(value, at[other[table]], 16) * _LANES
+        half = _bits(value, at[other[table]], 16) * LANES
         for mask in range(ends[table, radius[table] + 1]):  # all at once: each waits for memory
             bucket = np.int64(own ^ masks[table, mask])
             first[mask], last[mask] = starts[table, bucket], min(starts[table, bucket + 1], room)
         for flips in range(radius[table] + 1):
-            bias = np.uint64(0x7FFF - (together[table] - flips)) * _LANES
+            bias = np.uint64(0x7FFF - (together[table] - flips)) * LANES
             for mask in range(ends[table, flips], ends[table, flips + 1]):
                 if first[mask] >= last[mask]:
                     continue
                 word, end = first[mask] >> 2, (last[mask] + 3) >> 2
                 while word < end:
                     stop = min(word + _AT_ONCE, end)
-                    far = _TOPS
+                    far = TOPS
                     for each in range(word, stop):
-                        far &= _far(others[table, each] ^ half, bias)
-                    if far != _TOPS:
+                        far &= beyond(others[table, each] ^ half, bias)
+                    if far != TOPS:
                         if kept > len(found):
                             return kept
                         number = _near_lanes(

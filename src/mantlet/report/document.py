@@ -67,6 +67,7 @@ def facts(case: Case) -> dict[str, Any]:
 
 _BASES: Final = {
     "viewed": "given by a person who looked at it",
+    "imported": "given elsewhere by a person, as an imported table states",
     "known": "carried over from a trusted set, unseen",
     "propagated": "provisional: carried over from a near copy, unseen",
 }
